@@ -1,0 +1,151 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class NodeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NodeReport(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class Clock(_message.Message):
+    __slots__ = ("offset_ns", "error_ns", "source")
+    OFFSET_NS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_NS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    offset_ns: int
+    error_ns: int
+    source: str
+    def __init__(self, offset_ns: _Optional[int] = ..., error_ns: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+
+class FlowsRequest(_message.Message):
+    __slots__ = ("history_seconds", "follow")
+    HISTORY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    history_seconds: float
+    follow: bool
+    def __init__(self, history_seconds: _Optional[float] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class Port(_message.Message):
+    __slots__ = ("ifindex", "vm", "namespace", "nic", "network", "vlan", "mac", "ip")
+    IFINDEX_FIELD_NUMBER: _ClassVar[int]
+    VM_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NIC_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    ifindex: int
+    vm: str
+    namespace: str
+    nic: str
+    network: str
+    vlan: int
+    mac: str
+    ip: str
+    def __init__(self, ifindex: _Optional[int] = ..., vm: _Optional[str] = ..., namespace: _Optional[str] = ..., nic: _Optional[str] = ..., network: _Optional[str] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ...) -> None: ...
+
+class Ledger(_message.Message):
+    __slots__ = ("seen", "sent", "lost")
+    class LostEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    seen: int
+    sent: int
+    lost: _containers.ScalarMap[str, int]
+    def __init__(self, seen: _Optional[int] = ..., sent: _Optional[int] = ..., lost: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class FlowBatch(_message.Message):
+    __slots__ = ("node", "time_ns", "records", "ports", "ledger", "clock")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    time_ns: int
+    records: bytes
+    ports: _containers.RepeatedCompositeFieldContainer[Port]
+    ledger: Ledger
+    clock: Clock
+    def __init__(self, node: _Optional[str] = ..., time_ns: _Optional[int] = ..., records: _Optional[bytes] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ...) -> None: ...
+
+class MovesRequest(_message.Message):
+    __slots__ = ("follow", "vm", "namespace", "migration_uid")
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    VM_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    MIGRATION_UID_FIELD_NUMBER: _ClassVar[int]
+    follow: bool
+    vm: str
+    namespace: str
+    migration_uid: str
+    def __init__(self, follow: _Optional[bool] = ..., vm: _Optional[str] = ..., namespace: _Optional[str] = ..., migration_uid: _Optional[str] = ...) -> None: ...
+
+class MoveRecord(_message.Message):
+    __slots__ = ("json", "complete", "migration_uid")
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    MIGRATION_UID_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    complete: bool
+    migration_uid: str
+    def __init__(self, json: _Optional[str] = ..., complete: _Optional[bool] = ..., migration_uid: _Optional[str] = ...) -> None: ...
+
+class ProbeRequest(_message.Message):
+    __slots__ = ("address", "kind", "interval_ms", "seconds")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    kind: str
+    interval_ms: float
+    seconds: float
+    def __init__(self, address: _Optional[str] = ..., kind: _Optional[str] = ..., interval_ms: _Optional[float] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class ProbeBatch(_message.Message):
+    __slots__ = ("seq", "tx_ns", "rx_ns", "duplicates", "error", "clock")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TX_NS_FIELD_NUMBER: _ClassVar[int]
+    RX_NS_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    seq: _containers.RepeatedScalarFieldContainer[int]
+    tx_ns: _containers.RepeatedScalarFieldContainer[int]
+    rx_ns: _containers.RepeatedScalarFieldContainer[int]
+    duplicates: int
+    error: str
+    clock: Clock
+    def __init__(self, seq: _Optional[_Iterable[int]] = ..., tx_ns: _Optional[_Iterable[int]] = ..., rx_ns: _Optional[_Iterable[int]] = ..., duplicates: _Optional[int] = ..., error: _Optional[str] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., **kwargs) -> None: ...
+
+class SourceHalfRequest(_message.Message):
+    __slots__ = ("migration_uid",)
+    MIGRATION_UID_FIELD_NUMBER: _ClassVar[int]
+    migration_uid: str
+    def __init__(self, migration_uid: _Optional[str] = ...) -> None: ...
+
+class SourceHalfReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
