@@ -1,0 +1,87 @@
+"""The node's kernel side as one object: netlink, pins, segment driver, ports. Blocking; the Worker calls it.
+
+Without pins (mode `observe`, or before the first build) it only looks, and what it cannot know is empty.
+"""
+
+from __future__ import annotations
+
+from bascule.hostplan.observed import Observed, ObservedLink
+from bascule.hostplan.steps import Step
+from bascule.resources.pod import PodNic
+from bascule_agent.bpf.objects import Objects
+from bascule_agent.errors import AgentError
+from bascule_agent.netlink import Link, Netlink, NetlinkError
+from bascule_agent.ports import Port, PortManager, PortSpec
+from bascule_agent.segments import PerVlan
+
+
+class Host:
+    """One node, in the namespace this process runs in (or `netns`, for tests and the lab)."""
+
+    def __init__(self, objects: Objects | None, netns: str | None = None) -> None:
+        self.netlink = Netlink(netns)
+        self.ports = PortManager(self.netlink, objects) if objects else None
+        self._driver = PerVlan(self.netlink, objects) if objects else None
+
+    def close(self) -> None:
+        """Close the netlink socket. Nothing is detached."""
+        self.netlink.close()
+
+    def observe(self) -> Observed:
+        """What is there now; 1-2 ms a link."""
+        if self._driver is not None:
+            return self._driver.observe()
+        ways_out = {route.index for route in self.netlink.routes() if route.dst == "0.0.0.0/0"}
+        return Observed(links=tuple(_observed(link, link.index in ways_out) for link in self.netlink.links()))
+
+    def execute(self, step: Step) -> None:
+        """Carry out one step of a plan (SegmentError)."""
+        if self._driver is None:
+            raise AgentError(f"{step}: not in mode observe", fix="start the agent with --mode manage")
+        self._driver.execute(step)
+
+    def resolve(self, nic: PodNic) -> int:
+        """The ifindex of the host side of a pod's interface (contracts.md section 2); 0 while it is not there."""
+        if not nic.netns:
+            return 0
+        try:
+            with Netlink(nic.netns) as pod:
+                link = pod.find(nic.interface)
+        except NetlinkError:
+            return 0  # the namespace is gone, or not there yet
+        return link.peer_index if link else 0
+
+    def bring_up(self, nic: PodNic, ifindex: int, bridge: int, held: bool) -> Port:
+        """Make the link a policed port (PortError)."""
+        if self.ports is None:
+            raise AgentError("no ports in mode observe", fix="start the agent with --mode manage")
+        return self.ports.bring_up(PortSpec(ifindex, nic.mac, nic.ip, nic.vlan, nic.network, held), bridge)
+
+    def moved(self, ifindex: int) -> tuple[str, ...]:
+        """After the ring's `moved`: remove the VM's static entries here; returns them in words."""
+        if self.ports is None:
+            return ()
+        port = self.ports.port(ifindex)
+        found = [entry for entry in self.netlink.fdb(port.bridge) if entry.mac == port.mac and entry.static]
+        self.ports.move_done(ifindex)
+        return tuple(f"fdb {entry.mac} dev {self._name(entry.index)} static" for entry in found)
+
+    def _name(self, index: int) -> str:
+        link = self.netlink.find(index)
+        return link.name if link else f"if{index}"
+
+
+def _observed(link: Link, default_route: bool) -> ObservedLink:
+    return ObservedLink(
+        index=link.index,
+        name=link.name,
+        kind=link.kind,
+        alias=link.alias,
+        up=link.up,
+        carrier=link.carrier,
+        mtu=link.mtu,
+        mac=link.mac,
+        master=link.master,
+        peer=link.peer_index if link.peer_netnsid is None else 0,
+        default_route=default_route,
+    )

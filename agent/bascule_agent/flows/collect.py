@@ -1,0 +1,76 @@
+"""Drain the kernel's flow maps twice a second and publish what came out, with its ledger.
+
+The swap blocks for 10 to 30 ms, so it runs in a thread of its own; the loop keeps answering port events meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from bascule.flows.names import PortId
+
+from bascule_agent.bpf.flows_map import Drained, swap_and_drain
+from bascule_agent.bpf.objects import Objects
+from bascule_agent.errors import describe
+from bascule_agent.flows.account import Account
+from bascule_agent.flows.clock import realtime_minus_monotonic
+from bascule_agent.flows.hub import Drain, Hub
+
+log = logging.getLogger("bascule_agent")
+
+PERIOD_SECONDS = 0.5
+
+
+class Collector:
+    """One node's drains. `ports()` names the ports that records point at."""
+
+    def __init__(self, objects: Objects, hub: Hub, ports: Callable[[], tuple[PortId, ...]]) -> None:
+        self._objects, self._hub, self._ports = objects, hub, ports
+        self._account = Account()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flows")
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until `stop()`. A drain that fails is logged; what it could not read stays in the maps."""
+        due = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                await self.drain()
+            except Exception as error:
+                log.error("flow drain failed: %s", describe(error)[0], exc_info=True)
+            due = max(due + PERIOD_SECONDS, time.monotonic())
+            try:
+                await asyncio.wait_for(self._stop.wait(), due - time.monotonic())
+            except TimeoutError:
+                continue
+        self._thread.shutdown()
+
+    def stop(self) -> None:
+        """Finish the drain that runs (what it took out of the maps must be published), then end `run()`."""
+        self._stop.set()
+
+    async def drain(self) -> Drain:
+        """Swap, read, account, publish."""
+        loop = asyncio.get_running_loop()
+        drained = await loop.run_in_executor(self._thread, swap_and_drain, self._objects)
+        made = to_drain(drained, self._account, self._ports())
+        self._hub.publish(made)
+        return made
+
+
+def to_drain(drained: Drained, account: Account, ports: tuple[PortId, ...]) -> Drain:
+    """What one swap brought, in CLOCK_REALTIME and with the ledger after it."""
+    records = drained.records
+    offset = np.uint64(realtime_minus_monotonic())
+    for name in ("first", "last"):
+        records[name] += offset
+    failed: dict[int, int] = {}
+    for row in drained.overflow:
+        failed[int(row["cause"])] = failed.get(int(row["cause"]), 0) + int(row["packets"])
+    ledger = account.add(int(drained.totals["packets"].sum()), int(records["packets"].sum()), failed)
+    return Drain(time.time_ns(), records, ports, ledger)

@@ -1,0 +1,91 @@
+"""Link and bridge-entry events of a namespace, for asyncio.
+
+A raw socket made inside the namespace and read from the loop (`add_reader`), not pyroute2's monitor: that one delivers
+nothing, silently, when it is bound in one thread and read in another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyroute2.netlink import rtnl
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+from bascule_agent.netlink import decode
+from bascule_agent.netlink.netns import in_netns
+from bascule_agent.netlink.types import FdbEvent, LinkEvent, Overrun
+
+Event = LinkEvent | FdbEvent | Overrun
+
+_RECEIVE_BUFFER = 4 << 20
+_SO_RCVBUFFORCE = 33
+
+
+def _open() -> socket.socket:
+    sock = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+    )
+    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    sock.bind((0, rtnl.RTMGRP_LINK | rtnl.RTMGRP_NEIGH))
+    return sock
+
+
+def _event(message: Any) -> Event | None:
+    kind = message["header"]["type"]
+    if kind in (rtnl.RTM_NEWLINK, rtnl.RTM_DELLINK):
+        if message["family"] == decode.AF_BRIDGE:
+            return None
+        return LinkEvent(decode.link(message), gone=kind == rtnl.RTM_DELLINK)
+    if kind in (rtnl.RTM_NEWNEIGH, rtnl.RTM_DELNEIGH) and message["family"] == decode.AF_BRIDGE:
+        entry = decode.fdb(message)
+        return FdbEvent(entry, gone=kind == rtnl.RTM_DELNEIGH) if entry.master else None
+    return None
+
+
+class Monitor:
+    """Events since it was made. `read()` never blocks; `start(loop, callback)` calls back on the loop's thread."""
+
+    def __init__(self, netns: str | Path | None = None) -> None:
+        self._sock = in_netns(netns, _open)
+        self._marshal = MarshalRtnl()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def fileno(self) -> int:
+        """The socket, readable when events wait."""
+        return self._sock.fileno()
+
+    def read(self) -> list[Event]:
+        """All events that wait, in order; an Overrun among them means some were lost."""
+        events: list[Event] = []
+        while True:
+            try:
+                data = self._sock.recv(1 << 17)
+            except BlockingIOError:
+                return events
+            except OSError:
+                # ENOBUFS: the kernel has told us once that it dropped some; what follows is good again.
+                events.append(Overrun())
+                continue
+            events.extend(event for message in self._marshal.parse(data) if (event := _event(message)))
+
+    def start(self, loop: asyncio.AbstractEventLoop, callback: Callable[[Event], None]) -> None:
+        """Call `callback(event)` on `loop` for every event from now on."""
+        self._loop = loop
+
+        def ready() -> None:
+            for event in self.read():
+                callback(event)
+
+        loop.add_reader(self._sock.fileno(), ready)
+
+    def close(self) -> None:
+        """Stop and close the socket."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()

@@ -1,0 +1,169 @@
+"""`PortManager`: the one place that makes a workload's interface a port. Blocking; call it from a worker thread.
+
+A port is never live unpoliced: programs are attached and read back, and the port's entry written, while the link is
+down; only then does it join the bridge and come up. On failure it stays down and blocked, and the error says why.
+
+A held port learns and is not locked, so that the guest's first frame opens it (in the program) and moves the MAC here
+(in the bridge) without the agent; `open_done` then pins the MAC and locks the port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from bascule.errors import BasculeError
+
+from bascule_agent.bpf.layout import PortState
+from bascule_agent.bpf.objects import Objects
+from bascule_agent.netlink import Link, Netlink
+from bascule_agent.ports.types import Adopted, Port, PortError, PortSpec, ip_bytes, mac_bytes, port_from
+
+PROGRAMS = {"ingress": "port_in", "egress": "port_out"}
+
+
+class PortManager:
+    """Ports of one node: `netlink` in the node's namespace, `objects` the pins of port.c."""
+
+    def __init__(self, netlink: Netlink, objects: Objects) -> None:
+        self._netlink = netlink
+        self._objects = objects
+
+    def bring_up(self, spec: PortSpec, bridge_index: int) -> Port:
+        """Make the link a policed port of the bridge and set it up.
+
+        Raises NetlinkError when there is no such link; PortError, and then nothing was touched when the link is another
+        bridge's port, else the link is down.
+        """
+        mac, ip = mac_bytes(spec.mac), ip_bytes(spec.ip)
+        state = PortState.HELD if spec.held else PortState.LIVE
+        link = self._netlink.link(spec.ifindex)
+        self._check(link, bridge_index)
+        try:
+            if link.up:
+                self._netlink.set(spec.ifindex, up=False)
+            self._attach(spec.ifindex)
+            self._write(spec.ifindex, mac, spec.vlan, ip, state, bridge_index)
+            self._objects.put("macs", (bridge_index, tuple(mac), 0), (spec.ifindex,))
+            self._netlink.set(spec.ifindex, master=bridge_index)
+            if spec.held:
+                self._netlink.set_brport(spec.ifindex, learning=1, locked=0)
+            else:
+                self._pin(spec.ifindex, spec.mac)
+            self._netlink.set(spec.ifindex, up=True)
+        except BasculeError as error:
+            self._close(spec.ifindex)
+            raise PortError(
+                f"port {spec.ifindex} ({spec.network}/{spec.vlan}, {spec.mac}) stays down",
+                cause=str(error),
+                fix=error.fix,
+            ) from error
+        return self.port(spec.ifindex)
+
+    def _check(self, link: Link, bridge_index: int) -> None:
+        if link.master not in (0, bridge_index):
+            raise PortError(
+                f"link {link.name} is a port of {self._name(link.master)}", fix="only CNI's own link is ours"
+            )
+
+    def _name(self, index: int) -> str:
+        link = self._netlink.find(index)
+        return link.name if link else f"if{index}"
+
+    def _attach(self, ifindex: int) -> None:
+        for direction, program in PROGRAMS.items():
+            found = self._netlink.attach_bpf(ifindex, direction, self._objects.programs[program], program)
+            if found.prog_id != self._objects.program_id(program):
+                raise PortError(f"{program} does not read back", cause=f"program {found.prog_id} is on {direction}")
+
+    def _write(self, ifindex: int, mac: bytes, vlan: int, ip: bytes, state: PortState, bridge: int) -> None:
+        self._objects.put("ports", (ifindex,), (tuple(mac), vlan, tuple(ip), int(state), bridge, 0, 0, 0))
+
+    def _pin(self, ifindex: int, mac: str) -> None:
+        self._netlink.replace_fdb(ifindex, mac)
+        self._netlink.set_brport(ifindex, learning=0, locked=1)
+
+    def _close(self, ifindex: int) -> None:
+        with contextlib.suppress(BasculeError):
+            self._netlink.set(ifindex, up=False)
+        with contextlib.suppress(BasculeError):
+            self._set_state(ifindex, PortState.BLOCKED)
+
+    def _set_state(self, ifindex: int, state: PortState) -> None:
+        row = self._objects.get("ports", ifindex)
+        if row is not None:
+            port = port_from(ifindex, row)
+            self._write(ifindex, mac_bytes(port.mac), port.vlan, ip_bytes(port.ip), state, port.bridge)
+
+    def open_done(self, ifindex: int) -> Port:
+        """After `opened` or `returned`: static entry, no learning, locked. Does nothing unless the port is live."""
+        port = self.port(ifindex)
+        if port.state is PortState.LIVE:
+            self._pin(ifindex, port.mac)
+        return port
+
+    def move_done(self, ifindex: int) -> Port:
+        """After `moved`: delete the static entry that the bridge took along to the trunk's side, so that it ages again.
+
+        Does nothing unless the port is moved. Until the VM's next frame passes, its traffic floods within the VLAN.
+        """
+        port = self.port(ifindex)
+        if port.state is PortState.MOVED:
+            self._unpin(port)
+        return port
+
+    def _unpin(self, port: Port) -> None:
+        for entry in self._netlink.fdb(port.bridge):
+            if entry.mac == port.mac and (entry.static or entry.index == port.ifindex):
+                self._netlink.delete_fdb(entry.index, entry.mac)
+
+    def take_down(self, ifindex: int) -> None:
+        """Block the port, set it down, undo everything bring_up did. The link may be gone already; so may the port."""
+        row = self._objects.get("ports", ifindex)
+        if self._netlink.find(ifindex) is not None:
+            self._close(ifindex)
+            self._netlink.set(ifindex, master=0)
+            for direction in PROGRAMS:
+                self._netlink.detach_bpf(ifindex, direction)
+        if row is None:
+            return
+        port = port_from(ifindex, row)
+        key = (port.bridge, tuple(mac_bytes(port.mac)), 0)
+        if self._objects.get("macs", *key) == ifindex:
+            self._objects.remove("macs", *key)
+            if port.state is PortState.MOVED:
+                self._unpin(port)
+        self._objects.remove("ports", ifindex)
+
+    def port(self, ifindex: int) -> Port:
+        """The port as the kernel has it. Raises PortError when there is none."""
+        row = self._objects.get("ports", ifindex)
+        if row is None:
+            raise PortError(f"interface {ifindex} is not a port", fix="bring_up first")
+        return port_from(ifindex, row)
+
+    def state(self) -> dict[int, Port]:
+        """Every port by ifindex."""
+        keys, rows = self._objects.rows("ports")
+        return {int(key): port_from(int(key), row) for key, row in zip(keys, rows, strict=True)}
+
+    def adopt(self) -> list[Adopted]:
+        """After a restart: every port in the maps, checked against the kernel. Changes nothing."""
+        return [Adopted(port, tuple(self._problems(port))) for port in self.state().values()]
+
+    def _problems(self, port: Port) -> list[str]:
+        link = self._netlink.find(port.ifindex)
+        if link is None:
+            return ["its link is gone"]
+        found = []
+        for direction, program in PROGRAMS.items():
+            ids = [entry.prog_id for entry in self._netlink.filters(port.ifindex, direction)]
+            if ids != [self._objects.program_id(program)]:
+                found.append(f"{direction} does not run {program}")
+        if link.master != port.bridge:
+            found.append(f"it is not a port of {self._name(port.bridge)}")
+        if not link.up:
+            found.append("it is down")
+        flags = self._netlink.brport(port.ifindex) if link.master else {}
+        if port.state is PortState.LIVE and flags and not flags.get("locked"):
+            found.append("it is not locked yet")
+        return found

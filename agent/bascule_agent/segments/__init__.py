@@ -1,0 +1,6 @@
+"""Segment drivers: they carry out the steps of bascule.hostplan and observe what is there."""
+
+from bascule_agent.segments.errors import SegmentError
+from bascule_agent.segments.per_vlan import PerVlan
+
+__all__ = ["PerVlan", "SegmentError"]

@@ -1,0 +1,1 @@
+"""The agent's gRPC service and who may call it."""

@@ -1,0 +1,164 @@
+"""The gRPC methods: authenticate, delegate, translate. Nothing is decided here.
+
+What a method needs comes as a small protocol, so that a node and a probe point serve the same service with what each
+has; a method whose part is absent answers UNIMPLEMENTED and says who would have it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+import grpc
+import grpc.aio
+
+from bascule.errors import BasculeError, RefusedError, UnreachableError, UsageError
+from bascule.protocol.gen import agent_pb2 as pb
+from bascule.protocol.gen import agent_pb2_grpc as rpc
+from bascule_agent.flows.clock import kernel_clock
+from bascule_agent.flows.hub import Drain, Hub, split
+from bascule_agent.probes.errors import ProbeLimitError
+from bascule_agent.server.auth import METHODS, Gate, UnauthenticatedError
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Moves(Protocol):
+    """What `Moves` and `SourceHalf` delegate to (bascule_agent.moves)."""
+
+    def stream(self, request: pb.MovesRequest) -> AsyncIterator[pb.MoveRecord]:
+        """Records owned here, newest first, then every change when `follow`."""
+
+    async def source_half(self, migration_uid: str) -> str:
+        """JSON of what this node did as the source; UsageError when it knows no such move."""
+
+
+class Probes(Protocol):
+    """What `Probe` delegates to (bascule_agent.probes.Prober)."""
+
+    def stream(self, request: pb.ProbeRequest) -> AsyncIterator[pb.ProbeBatch]:
+        """Probe until the stream is closed or `seconds` have passed."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What this process can answer with."""
+
+    name: str
+    report: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    flows: Hub | None = None
+    moves: Moves | None = None
+    probes: Probes | None = None
+
+
+class Service(rpc.AgentServicer):
+    """bascule.agent.v1.Agent for one node or probe point."""
+
+    def __init__(self, parts: Parts, gate: Gate) -> None:
+        self._parts, self._gate = parts, gate
+
+    async def Node(self, request: pb.NodeRequest, context: Context) -> pb.NodeReport:
+        """The node's report as JSON."""
+        await self._admit("Node", context)
+        if self._parts.report is None:
+            await self._absent("Node", context)
+        return pb.NodeReport(json=json.dumps(await self._parts.report()))
+
+    async def Flows(self, request: pb.FlowsRequest, context: Context) -> AsyncIterator[pb.FlowBatch]:
+        """History, then every drain."""
+        await self._admit("Flows", context)
+        if self._parts.flows is None:
+            await self._absent("Flows", context)
+        async for drain in self._parts.flows.stream(request.history_seconds, request.follow):
+            for piece in split(drain):
+                yield flow_batch(self._parts.name, piece)
+
+    async def Moves(self, request: pb.MovesRequest, context: Context) -> AsyncIterator[pb.MoveRecord]:
+        """Move records owned here."""
+        await self._admit("Moves", context)
+        if self._parts.moves is None:
+            await self._absent("Moves", context)
+        async for record in self._parts.moves.stream(request):
+            yield record
+
+    async def Probe(self, request: pb.ProbeRequest, context: Context) -> AsyncIterator[pb.ProbeBatch]:
+        """Probes from here."""
+        await self._admit("Probe", context)
+        if self._parts.probes is None:
+            await self._absent("Probe", context)
+        try:
+            async for batch in self._parts.probes.stream(request):
+                yield batch
+        except BasculeError as error:
+            await _abort(context, error)
+
+    async def SourceHalf(self, request: pb.SourceHalfRequest, context: Context) -> pb.SourceHalfReply:
+        """What this node did as the source of a move."""
+        await self._admit("SourceHalf", context)
+        if self._parts.moves is None:
+            await self._absent("SourceHalf", context)
+        try:
+            return pb.SourceHalfReply(json=await self._parts.moves.source_half(request.migration_uid))
+        except BasculeError as error:
+            await _abort(context, error)
+
+    async def _admit(self, method: str, context: Context) -> None:
+        metadata = {key.lower(): value for key, value in context.invocation_metadata() or ()}
+        authorization = metadata.get("authorization")
+        try:
+            await self._gate.check(authorization if isinstance(authorization, str) else None, METHODS[method])
+        except BasculeError as error:
+            await _abort(context, error)
+
+    async def _absent(self, method: str, context: Context) -> NoReturn:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._parts.name} does not serve {method}")
+        raise AssertionError("abort raises")
+
+
+async def _abort(context: Context, error: BasculeError) -> NoReturn:
+    await context.abort(status_of(error), str(error))
+    raise AssertionError("abort raises")
+
+
+def status_of(error: BasculeError) -> grpc.StatusCode:
+    """The gRPC status of an error."""
+    kinds: tuple[tuple[type[BasculeError], grpc.StatusCode], ...] = (
+        (ProbeLimitError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
+        (RefusedError, grpc.StatusCode.PERMISSION_DENIED),
+        (UsageError, grpc.StatusCode.INVALID_ARGUMENT),
+        (UnreachableError, grpc.StatusCode.UNAVAILABLE),
+    )
+    return next((code for kind, code in kinds if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+def clock_message() -> pb.Clock:
+    """This node's clock as every stream carries it."""
+    clock = kernel_clock()
+    return pb.Clock(offset_ns=clock.offset_ns, error_ns=clock.error_ns, source=clock.source)
+
+
+def flow_batch(node: str, drain: Drain) -> pb.FlowBatch:
+    """One drain as it travels."""
+    return pb.FlowBatch(
+        node=node,
+        time_ns=drain.time_ns,
+        records=drain.records.tobytes(),
+        ports=[
+            pb.Port(
+                ifindex=p.ifindex,
+                vm=p.vm,
+                namespace=p.namespace,
+                nic=p.nic,
+                network=p.network,
+                vlan=p.vlan,
+                mac=p.mac,
+                ip=p.ip,
+            )
+            for p in drain.ports
+        ],
+        ledger=pb.Ledger(seen=drain.ledger.seen, sent=drain.ledger.sent, lost=dict(drain.ledger.lost)),
+        clock=clock_message(),
+    )

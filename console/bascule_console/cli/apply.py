@@ -1,0 +1,109 @@
+"""`bascule apply -f FILE`: lint, dry run, diff, apply, journal; all documents or none."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli.output import Column, narrate, report, write_lines, write_rows
+
+CHECK_FAILED = 1
+COLUMNS = (
+    Column("kind", "kind"),
+    Column("namespace", "namespace"),
+    Column("name", "name"),
+    Column("action", "action"),
+    Column("file", "file", wide=True),
+)
+
+
+def add_parser(sub: Subparsers) -> None:
+    """Declare the verb."""
+    parser = sub.add_parser("apply", help="apply manifests: lint, dry run, diff, apply, journal")
+    parser.add_argument("-f", "--filename", action="append", required=True, metavar="FILE", help="- is stdin")
+    parser.add_argument("--dry-run", action="store_true", help="stop before anything is applied")
+    parser.add_argument("--diff", action="store_true", help="show what changes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Apply; see DESIGN section 5 for the exit code."""
+    if not args.dry_run:
+        refuse_if_read_only(args, "apply")
+    return asyncio.run(_apply(args))
+
+
+async def _apply(args: argparse.Namespace) -> int:
+    from bascule_console.services import apply
+    from bascule_console.services.cluster import connect
+    from bascule_console.services.journal import Journal, journal_path
+    from bascule_console.services.manifests import load
+
+    documents = load(args.filename)
+    async with connect(access(args)) as cluster:
+        plan = await apply.prepare(cluster, documents)
+        tell(plan)
+        if not plan.ready:
+            narrate("nothing was applied")
+            return exit_code(plan)
+        if args.diff:
+            show_diff(plan, args.output)
+        if args.dry_run:
+            rows = [_row(change) for change in plan.changes]
+        else:
+            journal = Journal(journal_path(), cluster.context, cluster.server)
+            rows = [_row(change) async for change in apply.commit(cluster, plan, journal)]
+    write_rows(rows, COLUMNS, args.output)
+    return 0
+
+
+def tell(plan: Any) -> None:
+    """Narrate findings, warnings and refusals of a services.apply.Plan, each with file and line."""
+    for located in plan.findings:
+        finding = located.finding
+        where = f"{located.where}: " if located.where else ""
+        named = f"{finding.object} {finding.field}".strip()
+        narrate(f"{where}{finding.severity}: {named}: {finding.message} [{finding.id}]")
+        for word, text in (("evidence", finding.evidence), ("fix", finding.fix)):
+            if text:
+                narrate(f"  {word}: {text}")
+    for change in plan.changes:
+        for warning in change.warnings:
+            narrate(f"{change.document.at()}: warning from the server: {change.document.label}: {warning}")
+        if change.after is None:
+            narrate(
+                f"{change.document.at()}: not tried beforehand: {change.document.label} needs another document first"
+            )
+    for refusal in plan.refusals:
+        narrate(f"{refusal.document.at()}: the server refuses {refusal.document.label}")
+        for where, field, message in refusal.fields:
+            narrate(f"  {where}: {field}: {message}")
+        report(refusal.error)
+
+
+def exit_code(plan: Any) -> int:
+    """1 for a lint error, else the first refusal's own."""
+    return CHECK_FAILED if plan.lint_failed else int(plan.refusals[0].error.exit_code)
+
+
+def show_diff(plan: Any, fmt: str) -> None:
+    """Write every diff to stdout, or to stderr when stdout is for a script."""
+    for change in plan.changes:
+        if fmt in ("table", "wide"):
+            write_lines(change.diff)
+        else:
+            for line in change.diff.splitlines():
+                narrate(line)
+
+
+def _row(change: Any) -> dict[str, Any]:
+    obj = change.document.object
+    return {
+        "kind": obj["kind"],
+        "namespace": obj["metadata"].get("namespace", ""),
+        "name": obj["metadata"]["name"],
+        "action": change.action,
+        "file": change.document.at(),
+        "warnings": change.warnings,
+    }

@@ -1,0 +1,1 @@
+"""Screens, one folder each: screen.py, its widgets, its style sheet."""

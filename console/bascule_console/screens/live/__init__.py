@@ -1,0 +1,1 @@
+"""The live screen: VMs above, flows below, a move from one key."""

@@ -1,0 +1,103 @@
+"""Choose the node a VM moves to, then confirm. Returns the node's name, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from bascule.text import escape
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from bascule_console.actions.bindings import confirm_text
+from bascule_console.actions.registry import action
+from bascule_console.store.nodes import agent_target, is_ready, node_name
+from bascule_console.store.vms import VmRow
+from bascule_console.widgets.glyphs import Glyphs
+
+DIALOG_CSS = """
+{name} {{ align: center middle; background: $background 60%; }}
+{name} > Vertical {{
+    width: 76; max-width: 100%; height: auto; max-height: 100%;
+    background: $surface; color: $foreground; border: round $primary; padding: 0 1;
+}}
+{name} Static {{ height: auto; }}
+"""
+
+
+class ChooseNode(ModalScreen[str | None]):
+    """Target nodes with what is known of them; a chosen one asks for y or n."""
+
+    DEFAULT_CSS = (
+        DIALOG_CSS.format(name="ChooseNode")
+        + """
+    ChooseNode OptionList { height: auto; max-height: 10; background: $surface; border: none; padding: 0; }
+    ChooseNode OptionList > .option-list--option-highlighted { background: $cursor; color: $cursor-ink; }
+    ChooseNode #question { color: $severity-warning; text-style: bold; display: none; }
+    ChooseNode.-asking #question { display: block; }
+    ChooseNode #keys { color: $muted; }
+    """
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        Binding("y", "yes", "Yes"),
+        Binding("n", "back", "No"),
+    ]
+
+    def __init__(self, vm: VmRow, nodes: list[Mapping[str, Any]], silent: set[str], glyphs: Glyphs) -> None:
+        super().__init__()
+        self._vm = vm
+        self._choices = [node for node in nodes if node_name(node) != vm.node]
+        self._silent = silent
+        self._glyphs = glyphs
+        self._target: str | None = None
+
+    def compose(self) -> ComposeResult:
+        vm = self._vm
+        with Vertical():
+            yield Static(Text(escape(f"Move {vm.namespace}/{vm.name} away from {vm.node or 'no node'} to"), "bold"))
+            yield OptionList(*(self._option(node) for node in self._choices), id="nodes", markup=False)
+            yield Static("", id="question", markup=False)
+            yield Static("", id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Say what can be done."""
+        hint = "enter choose   esc cancel" if self._choices else "there is no other node   esc cancel"
+        self.query_one("#keys", Static).update(hint)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A node was chosen: ask."""
+        self._target = node_name(self._choices[event.option_index])
+        question = confirm_text(action("move_vm"), name=self._vm.name, source=self._vm.node, target=self._target)
+        self.query_one("#question", Static).update(Text(escape(question)))
+        self.query_one("#keys", Static).update("y move it   n choose again   esc back")
+        self.add_class("-asking")
+
+    def action_yes(self) -> None:
+        """Confirmed."""
+        if self._target is not None:
+            self.dismiss(self._target)
+
+    def action_back(self) -> None:
+        """From the question to the list, from the list out."""
+        if self._target is None:
+            self.dismiss(None)
+            return
+        self._target = None
+        self.remove_class("-asking")
+        self.on_mount()
+
+    def _option(self, node: Mapping[str, Any]) -> Option:
+        name, ready = node_name(node), is_ready(node)
+        if agent_target(node) is None:
+            agent = "no agent: the move will have no record"
+        else:
+            agent = "agent silent" if name in self._silent else "agent answers"
+        state = "ready" if ready else "not ready"
+        symbol = self._glyphs.good if ready else self._glyphs.bad
+        return Option(Text(escape(f"{symbol} {name:<16} {state:<10} {agent}")), disabled=not ready)

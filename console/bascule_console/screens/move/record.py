@@ -1,0 +1,53 @@
+"""The cut-over record on screen: the same lines as on the command line, with the verdict coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from bascule.text import escape
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+_INK = {"kept": "verdict-allow", "broken": "verdict-drop", "unknown": "verdict-unknown"}
+
+
+def record_text(app: App[Any], record: Mapping[str, Any], width: int, *, ascii_only: bool) -> Text:
+    """The record's summary lines (bascule.continuity), the first one in the verdict's colour."""
+    from bascule.continuity import summary_lines  # not before a move: most sessions never need it
+
+    first, *rest = [escape(line) for line in summary_lines(record, width, ascii_only)]
+    ink = app.theme_variables.get(_INK.get(str(record.get("verdict")), "verdict-unknown"), "")
+    return Text.assemble((first, f"bold {ink}"), *(f"\n{line}" for line in rest))
+
+
+class RecordScreen(ModalScreen[None]):
+    """One record, to read again."""
+
+    DEFAULT_CSS = """
+    RecordScreen { align: center middle; background: $background 60%; }
+    RecordScreen > VerticalScroll {
+        width: 100; max-width: 100%; height: auto; max-height: 100%;
+        background: $surface; color: $foreground; border: round $primary; padding: 0 1;
+    }
+    RecordScreen Static { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,r", "dismiss", "Close")]
+
+    def __init__(self, record: Mapping[str, Any], *, ascii_only: bool) -> None:
+        super().__init__()
+        self._record = record
+        self._ascii_only = ascii_only
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static("", markup=False)
+
+    def on_mount(self) -> None:
+        """Lay the record out for this width."""
+        width = min(96, max(40, self.app.size.width - 6))
+        self.query_one(Static).update(record_text(self.app, self._record, width, ascii_only=self._ascii_only))

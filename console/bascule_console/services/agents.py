@@ -1,0 +1,165 @@
+"""The console's client of the node agents: reports, flow batches, move records, over gRPC.
+
+An agent is dialled at what its Node publishes. Every call carries the kubeconfig user's bearer token, which the agent
+has reviewed by the API server. A plain connection is only ever made to a unix socket, where the kernel, not TLS, says
+who is at the other end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bascule.errors import RefusedError, UnreachableError
+from bascule_console.store.nodes import AgentTarget
+
+if TYPE_CHECKING:
+    import grpc
+    from bascule.flows.store import Batch
+
+CALL_TIMEOUT_S = 5.0
+MAX_MESSAGE = 64 << 20
+
+
+class AgentError(UnreachableError):
+    """An agent that does not answer, or answers with something that cannot be read."""
+
+
+class AgentRefused(RefusedError):
+    """An agent that does not accept this user."""
+
+
+@dataclass(frozen=True)
+class MoveUpdate:
+    """One state of a move record; `complete` when nothing more will be added to it."""
+
+    migration_uid: str
+    complete: bool
+    record: dict[str, Any]
+
+
+class Agents:
+    """Channels to agents, one per target, made when first needed. `token` gives the bearer token to present."""
+
+    def __init__(self, token: Callable[[], Awaitable[str]]) -> None:
+        self._token = token
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def close(self) -> None:
+        """Close every channel."""
+        channels, self._channels = list(self._channels.values()), {}
+        for channel in channels:
+            await channel.close(grace=None)
+
+    async def node_report(self, agent: AgentTarget) -> dict[str, Any]:
+        """The node as its agent sees it: DESIGN section 6's `nodes list` object. Raises AgentError, AgentRefused."""
+        from bascule.protocol.gen import agent_pb2
+
+        with _named(agent):
+            stub, metadata = await self._dial(agent)
+            reply = await stub.Node(agent_pb2.NodeRequest(), metadata=metadata, timeout=CALL_TIMEOUT_S)
+        return _document(agent, reply.json)
+
+    async def flows(self, agent: AgentTarget, history_seconds: float, *, follow: bool) -> AsyncGenerator[Batch, None]:
+        """Flow batches: the history first, then, with `follow`, each drain until the stream breaks."""
+        from bascule.protocol.gen import agent_pb2
+
+        request = agent_pb2.FlowsRequest(history_seconds=history_seconds, follow=follow)
+        with _named(agent):
+            stub, metadata = await self._dial(agent)
+            timeout = None if follow else CALL_TIMEOUT_S
+            async for message in stub.Flows(request, metadata=metadata, timeout=timeout):
+                yield decode_batch(agent, message)
+
+    async def moves(
+        self, agent: AgentTarget, *, namespace: str = "", vm: str = "", migration_uid: str = "", follow: bool = False
+    ) -> AsyncGenerator[MoveUpdate, None]:
+        """Move records that the node owns, newest first; with `follow` every later change too."""
+        from bascule.protocol.gen import agent_pb2
+
+        request = agent_pb2.MovesRequest(follow=follow, vm=vm, namespace=namespace, migration_uid=migration_uid)
+        with _named(agent):
+            stub, metadata = await self._dial(agent)
+            timeout = None if follow else CALL_TIMEOUT_S
+            async for message in stub.Moves(request, metadata=metadata, timeout=timeout):
+                yield MoveUpdate(message.migration_uid, message.complete, _document(agent, message.json))
+
+    async def _dial(self, agent: AgentTarget) -> tuple[Any, tuple[tuple[str, str], ...]]:
+        import grpc
+        from bascule.protocol.gen import agent_pb2_grpc
+
+        if not agent.target.startswith("unix:"):
+            raise AgentError(
+                f"the agent of {agent.node} publishes {agent.target}, which is no unix socket",
+                cause="this console does not speak TLS to agents yet, and never speaks without it over a network",
+                fix="run the console where the agent's socket is",
+            )
+        channel = self._channels.get(agent.target)
+        if channel is None:
+            options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.enable_http_proxy", 0)]
+            channel = self._channels[agent.target] = grpc.aio.insecure_channel(agent.target, options=options)
+        stub = agent_pb2_grpc.AgentStub(channel)  # type: ignore[no-untyped-call]
+        return stub, (("authorization", f"Bearer {await self._token()}"),)
+
+
+def decode_batch(agent: AgentTarget, message: Any) -> Batch:
+    """A FlowBatch message as the store takes it; the records stay one numpy array over the message's bytes."""
+    import numpy as np
+    from bascule.flows.ledger import Ledger
+    from bascule.flows.names import PortId
+    from bascule.flows.record import RECORD
+    from bascule.flows.store import Batch
+
+    if len(message.records) % RECORD.itemsize:
+        raise AgentError(
+            f"the agent of {agent.node} sent {len(message.records)} bytes of flow records",
+            cause=f"a record has {RECORD.itemsize} bytes, so the agent speaks another layout",
+            fix="run the same version of console and agent",
+        )
+    node = message.node or agent.node
+    ports = tuple(
+        PortId(node, p.ifindex, p.vm, p.namespace, p.nic, p.network, p.vlan, p.mac.lower(), p.ip) for p in message.ports
+    )
+    ledger = Ledger(message.ledger.seen, message.ledger.sent, dict(message.ledger.lost))
+    return Batch(node, message.time_ns, np.frombuffer(message.records, RECORD), ports, ledger)
+
+
+def _document(agent: AgentTarget, text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise AgentError(f"the agent of {agent.node} sent broken JSON", cause=str(error)) from error
+    if not isinstance(document, dict):
+        raise AgentError(f"the agent of {agent.node} sent JSON that is no object", cause=text[:80])
+    return document
+
+
+class _named:
+    """Turns gRPC's errors into ours, which say whose agent it was."""
+
+    def __init__(self, agent: AgentTarget) -> None:
+        self._agent = agent
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        import grpc
+
+        if not isinstance(error, grpc.RpcError):
+            return
+        code, details = error.code(), error.details() or ""
+        agent = self._agent
+        if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
+            raise AgentRefused(
+                f"the agent of {agent.node} refused this user",
+                cause=details,
+                fix="use a context whose user may get agents.bascule.dev on this node",
+            ) from error
+        raise AgentError(
+            f"the agent of {agent.node} does not answer",
+            cause=f"{code.name.lower().replace('_', ' ')} at {agent.target}: {details}",
+            fix="look at its log; on the node: bascule-agent status",
+        ) from error

@@ -1,0 +1,162 @@
+"""Which rows a table shows and in which order, apart from how they are painted. Pure: no Textual.
+
+Rows are known by identity. The cursor sits on an identity, so a refresh never moves it to another row; freezing holds
+the rows as they were while the source keeps taking in, and says how many are newer and how many were lost since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from bascule_console.widgets.columns import Column
+from bascule_console.widgets.filtering import TextFilter
+
+R = TypeVar("R")
+MANY_ROWS = 5_000
+REORDER_EVERY_S = 0.5
+
+
+class RowSource(Protocol[R]):
+    """Where rows come from. Rows are immutable: a changed row is a new object under the same identity."""
+
+    @property
+    def version(self) -> int:
+        """Grows with every change."""
+
+    @property
+    def intake(self) -> int:
+        """Rows that ever arrived or changed."""
+
+    @property
+    def lost(self) -> int:
+        """What never became a row."""
+
+    def rows(self) -> Mapping[Hashable, R]:
+        """Current rows by identity, in order of arrival."""
+
+    def searchable(self, row: R) -> str:
+        """The text that a filter looks at."""
+
+
+@dataclass(frozen=True)
+class Sort:
+    """Order by a column; no column means order of arrival."""
+
+    column: str = ""
+    reverse: bool = False
+
+
+class RowView(Generic[R]):
+    """The ordered, filtered rows of one table. `clock` gives seconds and paces reordering of large tables."""
+
+    def __init__(self, source: RowSource[R], columns: Sequence[Column[R]], clock: Callable[[], float]) -> None:
+        self.source = source
+        self.columns = {c.id: c for c in columns}
+        self.order: list[Hashable] = []
+        self.cursor: Hashable | None = None
+        self.filter = TextFilter()
+        self.sort = Sort()
+        self.follow = False
+        self.frozen = False
+        self._held: Mapping[Hashable, R] = {}
+        self._index: dict[Hashable, int] = {}
+        self._version = -1
+        self._clock = clock
+        self._ordered_at = -REORDER_EVERY_S
+        self._stale = False
+        self._mark = (0, 0)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def row(self, position: int) -> R | None:
+        """The row at a position; None when it left since the last ordering."""
+        return self._current().get(self.order[position])
+
+    def update(self) -> bool:
+        """Take in what changed; True when something visible may differ. Frozen: never."""
+        if self.frozen or (self.source.version == self._version and not self._stale):
+            return False
+        self._version = self.source.version
+        many = len(self._current()) > MANY_ROWS
+        self._stale = many and self._clock() - self._ordered_at < REORDER_EVERY_S
+        if not self._stale:
+            self._reorder()
+        return True
+
+    def cursor_position(self) -> int:
+        """Where the cursor's row is now; 0 when it has none or its row left."""
+        return self._index.get(self.cursor, 0)
+
+    def cursor_row(self) -> R | None:
+        """The row under the cursor, or None in an empty table."""
+        return self.row(self.cursor_position()) if self.order else None
+
+    def move_cursor(self, position: int) -> None:
+        """Put the cursor on the row at `position`, within bounds; upwards ends follow mode."""
+        if not self.order:
+            return
+        position = max(0, min(len(self.order) - 1, position))
+        if position < self.cursor_position():
+            self.follow = False
+        self.cursor = self.order[position]
+
+    def set_filter(self, wanted: TextFilter) -> None:
+        """Show only rows that `wanted` keeps; also while frozen, over the held rows."""
+        self.filter = wanted
+        self._reorder()
+
+    def set_sort(self, sort: Sort) -> None:
+        """Order by `sort` from now on; any order but that of arrival ends follow mode."""
+        self.sort = sort
+        if sort.column:
+            self.follow = False
+        self._reorder()
+
+    def freeze(self, frozen: bool) -> None:
+        """Hold the view, or let it catch up. Intake never stops."""
+        if frozen == self.frozen:
+            return
+        self._held = dict(self.source.rows()) if frozen else {}
+        self.frozen = frozen
+        self._mark = (self.source.intake, self.source.lost)
+        self._version = -1
+
+    def newer(self) -> int:
+        """Rows that arrived or changed since the freeze."""
+        return self.source.intake - self._mark[0] if self.frozen else 0
+
+    def lost_since(self) -> int:
+        """What was lost since the freeze."""
+        return self.source.lost - self._mark[1] if self.frozen else 0
+
+    def _current(self) -> Mapping[Hashable, R]:
+        return self._held if self.frozen else self.source.rows()
+
+    def _reorder(self) -> None:
+        rows = self._current()
+        keeps, text = self.filter.keeps, self.source.searchable
+        unfiltered = self.filter.pattern is None
+        order = list(rows) if unfiltered else [key for key, row in rows.items() if keeps(text(row))]
+        column = self.columns.get(self.sort.column)
+        if column is not None:
+            rank = column.order
+            order.sort(key=lambda key: rank(rows[key]), reverse=self.sort.reverse)
+        elif self.sort.reverse:
+            order.reverse()
+        self._keep_cursor(order)
+        self.order = order
+        self._ordered_at = self._clock()
+
+    def _keep_cursor(self, order: list[Hashable]) -> None:
+        old = self.cursor_position()
+        self._index = {key: at for at, key in enumerate(order)}
+        if not order:
+            return
+        if self.follow:
+            self.cursor = order[-1]
+        elif self.cursor not in self._index:
+            # The row left: its neighbour takes the cursor, so that the eye stays where it was.
+            self.cursor = order[min(old, len(order) - 1)]

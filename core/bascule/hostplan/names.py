@@ -1,0 +1,69 @@
+"""Names, aliases and addresses of what Bascule builds on a node (DESIGN section 4).
+
+Ownership is the alias, never the name: a link is ours when its alias parses here and its kind fits the role.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["b", "s", "x"]
+"""b: bridge of one VLAN; s: VLAN side of the trunk, a port of that bridge; x: the stub that gives s its carrier."""
+
+NAME_MAX = 15  # IFNAMSIZ is 16 with the closing NUL
+ALIAS_MAX = 255  # IFALIASZ is 256 with the closing NUL
+_ALIAS = re.compile(r"bascule:([bsx]):([^/]+)/([1-9][0-9]{0,3})")
+_INDEX = re.compile(r"if([1-9][0-9]{0,9})")
+KINDS: dict[Role, str] = {"b": "bridge", "s": "veth", "x": "veth"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    """What an alias says: the role of a link and the segment it serves."""
+
+    network: str
+    vid: int
+    role: Role
+
+
+def link_name(role: Role, network: str, vid: int) -> str:
+    """`bs<role>-` and 10 lower-case base32 characters of sha256("<network>/<vid>"): 14 characters."""
+    return f"bs{role}-{base64.b32encode(_digest(f'{network}/{vid}'))[:10].decode().lower()}"
+
+
+def alias(role: Role, network: str, vid: int) -> str:
+    """`bascule:<role>:<network>/<vid>`."""
+    return f"bascule:{role}:{network}/{vid}"
+
+
+def parse_alias(text: str) -> Owner | None:
+    """The reverse of `alias`, None for every other text."""
+    match = _ALIAS.fullmatch(text)
+    if match is None or int(match[3]) > 4094:
+        return None
+    role: Role = "b" if match[1] == "b" else "s" if match[1] == "s" else "x"
+    return Owner(match[2], int(match[3]), role)
+
+
+def bridge_mac(node: str, network: str, vid: int) -> str:
+    """A pinned, locally administered MAC: without one a bridge takes its ports' lowest and changes as they come."""
+    return "02:b5:" + _digest(f"{node}/{network}/{vid}")[:4].hex(":")
+
+
+def index_name(index: int) -> str:
+    """`if<index>`: how steps (and iproute2) speak of a link that is gone but still stands in a map."""
+    return f"if{index}"
+
+
+def parse_index_name(name: str) -> int | None:
+    """The index of an `if<index>` name, None for every other name. Look for a link of that very name first."""
+    match = _INDEX.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

@@ -1,0 +1,7 @@
+"""`python -m bascule_lab`."""
+
+import sys
+
+from bascule_lab.cli import main
+
+sys.exit(main())

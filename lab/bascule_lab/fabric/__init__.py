@@ -1,0 +1,1 @@
+"""The lab's top-of-rack switch, its gateway and its outside host."""

@@ -1,0 +1,1 @@
+"""Guests: real QEMU VMs cloned from one booted template, and a namespace-only stand-in behind the same interface."""

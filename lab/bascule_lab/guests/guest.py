@@ -1,0 +1,113 @@
+"""What every guest of the lab can do, real or stand-in: the interface that the KubeVirt stand-in drives."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from bascule_lab.guests.plumbing import PodPort
+from bascule_lab.guests.spec import GuestSpec
+
+Side = Literal["source", "target"]
+
+
+@dataclass(frozen=True)
+class MoveEvent:
+    """STOP, RESUME or MIGRATION (with `status`) at one side of a move; CLOCK_REALTIME ns by the hypervisor."""
+
+    side: Side
+    event: str
+    status: str
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class MoveResult:
+    """How a live migration went.
+
+    Not `ok`: `failure` says why and `source_runs` whether the guest goes on at the source. `silent` is not empty when
+    the migration completed and the guest does not answer on its serial port: then it is the guest or the hypervisor
+    that failed, not the network. `downtime_ms` and `total_ms` are the hypervisor's own; what the network feels is
+    `stop_to_resume_ms`.
+    """
+
+    ok: bool
+    mode: str
+    events: tuple[MoveEvent, ...]
+    downtime_ms: float | None
+    total_ms: float | None
+    failure: str = ""
+    silent: str = ""
+    source_runs: bool = False
+
+    @property
+    def stop_ns(self) -> int | None:
+        """When the source stopped."""
+        return next((e.at_ns for e in self.events if (e.side, e.event) == ("source", "STOP")), None)
+
+    @property
+    def resume_ns(self) -> int | None:
+        """When the target began to run."""
+        return next((e.at_ns for e in self.events if (e.side, e.event) == ("target", "RESUME")), None)
+
+    @property
+    def stop_to_resume_ms(self) -> float | None:
+        """Milliseconds in which the guest ran nowhere; None when it never left."""
+        if self.stop_ns is None or self.resume_ns is None:
+            return None
+        return (self.resume_ns - self.stop_ns) / 1e6
+
+    def document(self) -> dict[str, Any]:
+        """The annotation `bascule.dev/hypervisor-events` (contracts.md section 3)."""
+        return {
+            "events": [asdict(event) for event in self.events],
+            "downtime_ms": self.downtime_ms,
+            "total_ms": self.total_ms,
+            "mode": self.mode,
+        }
+
+
+class Guest(Protocol):
+    """One guest at one launcher pod. A move makes a second Guest at the target's pod and ends the first.
+
+    `kind` is "qemu" or "stand-in". `pid` is 0 while nothing runs. `qmp_path` and `serial_path` are None for a
+    stand-in.
+    """
+
+    kind: str
+    spec: GuestSpec
+    port: PodPort
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def running(self) -> bool: ...
+
+    @property
+    def qmp_path(self) -> Path | None: ...
+
+    @property
+    def serial_path(self) -> Path | None: ...
+
+    async def start_clone(self) -> None:
+        """Start and configure; returns when the guest has taken its address. Raises GuestError."""
+
+    async def start_incoming(self, address: str) -> str:
+        """Wait for a migration at the node's `address`; returns the uri for the source. Raises GuestError."""
+
+    async def migrate_to(self, target: Guest, uri: str) -> MoveResult:
+        """Move to `target`, which waits at `uri`. Never raises for a failed move: the result tells."""
+
+    async def exec(self, command: str, timeout: float = 30.0) -> tuple[int, bytes]:
+        """Run a shell command in the guest: exit code, stdout and stderr. Raises GuestError when it is silent."""
+
+    async def answers(self, timeout: float = 5.0) -> bool:
+        """Whether the guest is alive, asked without the network."""
+
+    async def quit(self) -> None:
+        """End it in order; no error when it is gone."""
+
+    async def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would; no error when it is gone."""

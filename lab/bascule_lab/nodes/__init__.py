@@ -1,0 +1,1 @@
+"""Node namespaces and the thread that makes them."""

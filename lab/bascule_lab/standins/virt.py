@@ -1,0 +1,151 @@
+"""The stand-in for KubeVirt's virt-controller and virt-handler: VM → VMI → launcher Pod → guest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from bascule.resources.kubevirt import pod_interface_name
+from bascule_kube.errors import Conflict
+from bascule_kube.kinds import POD, VM, VMI
+from bascule_lab.standins import objects
+from bascule_lab.standins.kubelet import Kubelet
+from bascule_lab.standins.world import Key, Obj, World, condition, key_of, now, with_condition
+
+log = logging.getLogger(__name__)
+# A restore costs about 0.35 s of CPU; more at once only stretches each.
+PARALLEL_STARTS = 3
+
+
+class VirtController:
+    """Keeps VMIs, launcher Pods and guests as the VMs ask."""
+
+    def __init__(self, world: World, kubelet: Kubelet) -> None:
+        self._world = world
+        self._kubelet = kubelet
+        self._starting = asyncio.Semaphore(PARALLEL_STARTS)
+        self._has_pod: set[str] = set()
+        kubelet.on_guest_exit = self._guest_exited
+
+    async def reconcile_vm(self, key: Key) -> None:
+        """VM → VMI, and the VM's status from its VMI."""
+        vm = self._world.get(VM, key)
+        if vm is None or vm["metadata"].get("deletionTimestamp"):
+            return
+        vmi = self._world.get(VMI, key)
+        if vmi is None and objects.wants_to_run(vm):
+            try:
+                await self._world.cluster.create(objects.vmi_of(vm))
+            except Conflict:
+                log.info("VMI %s/%s exists already", *key)
+            return
+        if vmi is not None and not objects.wants_to_run(vm):
+            await self._world.delete(VMI, key)
+        phase = (vmi.get("status") or {}).get("phase", "") if vmi else ""
+        words = {"Running": "Running", "Failed": "Failed", "Succeeded": "Stopped", "": "Stopped"}
+        word = words.get(phase, "Starting")
+        status = {"created": vmi is not None, "ready": phase == "Running", "printableStatus": word}
+        if {k: (vm.get("status") or {}).get(k) for k in status} != status:
+            await self._world.set_status(VM, key, status)
+
+    def pods_of(self, vmi: Obj) -> list[Obj]:
+        """Launcher Pods of a VMI, migration targets too."""
+        uid = vmi["metadata"]["uid"]
+        return [p for p in self._world.all(POD) if p["metadata"]["labels"].get("kubevirt.io/created-by") == uid]
+
+    async def reconcile_vmi(self, key: Key) -> None:
+        """VMI → launcher Pod → guest. A migration is not this function's: standins/move.py."""
+        vmi = self._world.get(VMI, key)
+        if vmi is None or vmi["metadata"].get("deletionTimestamp"):
+            return
+        status = vmi.get("status") or {}
+        if status.get("phase") in ("Running", "Failed", "Succeeded"):
+            return
+        image = objects.image_of(vmi)
+        if image != objects.GUEST_IMAGE:
+            await self._refuse(vmi, "ErrImagePull", f"the lab has no image {image!r}; it runs {objects.GUEST_IMAGE}")
+            return
+        if len(objects.nics(vmi)) != 1:
+            await self._refuse(vmi, "UnsupportedNICs", "a lab guest has exactly one NIC, on a Multus network")
+            return
+        pods = self.pods_of(vmi)
+        if not pods:
+            await self._create_pod(vmi)
+        elif pods[0]["status"].get("phase") == "Running":
+            await self._start(vmi, pods[0])
+        elif pods[0]["status"].get("message"):
+            await self._refuse(vmi, pods[0]["status"]["reason"], pods[0]["status"]["message"])
+
+    async def _create_pod(self, vmi: Obj) -> None:
+        # The cache may not hold the pod yet when the VMI's own change comes back.
+        if vmi["metadata"]["uid"] not in self._has_pod:
+            self._has_pod.add(vmi["metadata"]["uid"])
+            await self._world.cluster.create(objects.launcher_pod(vmi))
+            status = {"phase": "Scheduling", "phaseTransitionTimestamps": self._stamp(vmi, "Scheduling")}
+            await self._world.set_status(VMI, key_of(vmi), status)
+
+    async def _refuse(self, vmi: Obj, reason: str, message: str) -> None:
+        conditions = (vmi.get("status") or {}).get("conditions") or []
+        if not any(c["message"] == message for c in conditions):
+            new = condition("Ready", False, reason, message)
+            status = {"phase": "Pending", "conditions": with_condition(vmi, new)}
+            await self._world.set_status(VMI, key_of(vmi), status)
+
+    async def _start(self, vmi: Obj, pod: Obj) -> None:
+        async with self._starting:
+            if self._kubelet.guest(pod) is None:
+                await self._kubelet.start_guest(vmi, pod)
+        await self.publish_running(vmi, pod, {})
+
+    async def publish_running(self, vmi: Obj, pod: Obj, more: Obj) -> None:
+        """Status of a VMI that runs in `pod`; `more` is merged in (a migration's state)."""
+        ready = condition("Ready", True, "Running")
+        movable = condition("LiveMigratable", True, "Lab", "immediate post-copy over the migration link")
+        conditions = [*with_condition(vmi, ready)]
+        conditions = [c for c in conditions if c["type"] != "LiveMigratable"] + [movable]
+        status = {
+            "phase": "Running",
+            "nodeName": pod["spec"]["nodeName"],
+            "activePods": {pod["metadata"]["uid"]: pod["spec"]["nodeName"]},
+            "interfaces": self._interfaces(vmi, pod),
+            "conditions": conditions,
+            "phaseTransitionTimestamps": self._stamp(vmi, "Running"),
+            **more,
+        }
+        await self._world.set_status(VMI, key_of(vmi), status)
+
+    def _interfaces(self, vmi: Obj, pod: Obj) -> list[Obj]:
+        found = []
+        for nic, got in self._kubelet.attached(pod):
+            found.append(
+                {
+                    "name": nic["name"],
+                    "mac": got["mac"],
+                    "ipAddress": got["ip"],
+                    "ipAddresses": [got["ip"]],
+                    "podInterfaceName": pod_interface_name(nic["name"]),
+                    "infoSource": "domain, multus-status",
+                    "linkState": "up",
+                }
+            )
+        return found
+
+    def _stamp(self, vmi: Obj, phase: str) -> list[dict[str, Any]]:
+        old = (vmi.get("status") or {}).get("phaseTransitionTimestamps") or []
+        if any(s["phase"] == phase for s in old):
+            return old
+        return [*old, {"phase": phase, "phaseTransitionTimestamp": now()}]
+
+    async def _guest_exited(self, pod_key: Key, vmi_key: Key, reason: str) -> None:
+        """A guest ended by itself: its Pod and its VMI have failed, and say how."""
+        pod = self._world.get(POD, pod_key)
+        vmi = self._world.get(VMI, vmi_key)
+        if pod is not None:
+            await self._world.set_status(POD, pod_key, {"phase": "Failed", "message": reason})
+        running_in = (vmi or {}).get("status", {}).get("activePods", {})
+        if vmi is not None and pod is not None and pod["metadata"]["uid"] in running_in:
+            failed = condition("Ready", False, "GuestNotRunning", reason)
+            status = {"phase": "Failed", "conditions": with_condition(vmi, failed)}
+            await self._world.set_status(VMI, vmi_key, status)
+            await self._world.event(vmi, "Warning", "Stopped", reason)

@@ -1,0 +1,1 @@
+"""The lab's verbs, one module for each family."""

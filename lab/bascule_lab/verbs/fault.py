@@ -1,0 +1,80 @@
+"""`lab fault`: the same faults for tests and for operators in training; each prints what it did as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from bascule.errors import UsageError
+from bascule_lab.agents import hold
+from bascule_lab.config import LabConfig
+from bascule_lab.faults import block, process
+from bascule_lab.places import read_status, state_dir
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plant one fault."""
+    status = read_status(state_dir())
+    done = {
+        "block": _block,
+        "kill-guest": _kill_guest,
+        "kill-agent": _kill_agent,
+        "vlan": _vlan,
+        "link": _link,
+    }[args.kind](status, args)
+    print(json.dumps({"fault": args.kind, **done}))
+    return 0
+
+
+def _pick(status: dict[str, Any], what: str, name: str) -> dict[str, Any]:
+    for entry in status[what]:
+        if entry["name"] == name:
+            found: dict[str, Any] = entry
+            return found
+    known = ", ".join(entry["name"] for entry in status[what])
+    raise UsageError(f"lab fault: no {what.rstrip('s')} {name!r}", cause=f"there are {known or 'none'}")
+
+
+def _block(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    if not 1 <= args.ms <= 60_000:
+        raise UsageError(f"--ms {args.ms:g}: 1 to 60000")
+    guest = _pick(status, "guests", args.vm)
+    done = block.block_port(guest["netns"], guest["interface"], args.ms)
+    return {"vm": args.vm, "started_ns": done.started_ns, "ended_ns": done.ended_ns, "ms": done.milliseconds}
+
+
+def _kill_guest(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    guest = _pick(status, "guests", args.vm)
+    return {"vm": args.vm, "pid": guest["pid"], "at_ns": process.kill_guest(guest["pid"])}
+
+
+def _kill_agent(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    node = _pick(status, "nodes", args.node)
+    if not 0 <= args.down <= 600:
+        raise UsageError(f"--down {args.down:g}: 0 to 600 seconds")
+    hold(Path(node["socket"]).parent, args.down)
+    at = process.kill_agent(node["agent_pid"])
+    return {"node": args.node, "pid": node["agent_pid"], "at_ns": at, "down_s": args.down}
+
+
+def _vlan(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    from bascule_lab.faults import switch
+
+    _pick(status, "nodes", args.node)
+    config = LabConfig(state=state_dir())
+    act = switch.deny_vlan if args.state == "off" else switch.allow_vlan
+    asyncio.run(act(config, args.node, args.vid))
+    return {"node": args.node, "vlan": args.vid, "state": args.state}
+
+
+def _link(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    from bascule_lab.faults import switch
+
+    _pick(status, "nodes", args.node)
+    config = LabConfig(state=state_dir())
+    act = switch.cut if args.state == "cut" else switch.restore
+    asyncio.run(act(config, args.node))
+    return {"node": args.node, "link": args.state}

@@ -1,0 +1,19 @@
+"""What every tier shares: a tier that needs root or QEMU skips without it and says why in one line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run."""
+    root = os.geteuid() == 0
+    qemu = shutil.which("qemu-system-x86_64") is not None
+    for item in items:
+        if "root" in item.keywords and not root:
+            item.add_marker(pytest.mark.skip(reason="needs root: it makes network namespaces"))
+        if "qemu" in item.keywords and not (qemu and root):
+            item.add_marker(pytest.mark.skip(reason="needs root and qemu-system-x86_64: it starts guests"))
