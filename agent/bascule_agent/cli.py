@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     from bascule_agent.apply.show import plan
 
-    return plan(arguments.node, arguments.kubeconfig)
+    return plan(arguments.node, arguments.kubeconfig, arguments.pin_root)
 
 
 def _status(arguments: argparse.Namespace) -> int:

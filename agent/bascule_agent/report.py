@@ -14,7 +14,6 @@ from typing import Any
 from bascule.hostplan.observed import Observed
 from bascule.hostplan.outcome import NetworkOutcome
 from bascule.resources.pod import PodNic
-
 from bascule_agent.flows.clock import kernel_clock
 
 VERSION = importlib.metadata.version("bascule")

@@ -57,6 +57,11 @@ def merge_conditions(
     return None if by_type(after) == by_type(before) else after
 
 
+def annotation(target: str, mode: str, version: str) -> str:
+    """The value of the Node's annotation `bascule.dev/agent`: how to reach this agent (no CA on a unix socket)."""
+    return json.dumps({"target": target, "caHash": "", "mode": mode, "version": version}, separators=(",", ":"))
+
+
 def rfc3339(seconds: float, micro: bool = False) -> str:
     """Seconds since the epoch as Kubernetes writes times (MicroTime with `micro`)."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds" if micro else "seconds")
@@ -91,12 +96,9 @@ class Reporter:
             return True
         raise Conflict(f"node {self._node} changed under five writes in a row", 409, "Conflict")
 
-    async def annotate(self, target: str, mode: str, version: str) -> None:
-        """Publish how to reach this agent; nothing is written when it already says so."""
-        value = json.dumps({"target": target, "caHash": "", "mode": mode, "version": version}, separators=(",", ":"))
-        node = await self._cluster.get(NODE, self._node)
-        if ((node["metadata"].get("annotations")) or {}).get(AGENT_ANNOTATION) != value:
-            await self._cluster.merge_patch(NODE, self._node, {"metadata": {"annotations": {AGENT_ANNOTATION: value}}})
+    async def annotate(self, value: str) -> None:
+        """Publish how to reach this agent (`annotation`)."""
+        await self._cluster.merge_patch(NODE, self._node, {"metadata": {"annotations": {AGENT_ANNOTATION: value}}})
 
     async def renew(self) -> None:
         """Renew this agent's Lease, made when it is not there: the sign that the agent lives."""

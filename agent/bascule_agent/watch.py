@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bascule.errors import BasculeError
+from bascule.resources.kubevirt import Migration
 from bascule.resources.pod import PodContractError, PodNic, is_launcher, nics_of
 from bascule_kube.cluster import Cluster
 from bascule_kube.informer import Informer
@@ -32,16 +33,20 @@ class Known:
     nics: tuple[PodNic, ...]
     broken: tuple[PodContractError, ...]
     ended_migrations: frozenset[str]
-    open_migrations: frozenset[str]
 
 
 class Watch:
-    """The informers of one node. `on_change()` runs in the loop after any change; `on_migration(obj)` for each VMIM."""
+    """The informers of one node. `on_change()` runs in the loop after any change, `listeners[kind](object)` before it
+    for each object that came or changed."""
 
     def __init__(
-        self, cluster: Cluster, node: str, on_change: Callable[[], None], on_migration: Callable[[Obj], None]
+        self,
+        cluster: Cluster,
+        node: str,
+        on_change: Callable[[], None],
+        listeners: Mapping[Kind, Callable[[Obj], None]] | None = None,
     ) -> None:
-        self._node, self._changed, self._migration = node, on_change, on_migration
+        self._node, self._changed, self._listeners = node, on_change, dict(listeners or {})
         own = f"metadata.name={node}"
         self._of: dict[Kind, Informer] = {
             kind: Informer(cluster, kind, namespace=namespace, field_selector=fields, on_change=self._note(kind))
@@ -58,8 +63,8 @@ class Watch:
 
     def _note(self, kind: Kind) -> Callable[[str, Obj], None]:
         def changed(event: str, obj: Obj) -> None:
-            if kind is VMIM and event != "DELETED":
-                self._migration(obj)
+            if event != "DELETED" and kind in self._listeners:
+                self._listeners[kind](obj)
             self._changed()
 
         return changed
@@ -89,6 +94,13 @@ class Watch:
         found = self._of[CONFIGMAP].cache.get((SYSTEM_NAMESPACE, VANTAGE_POINTS), {})
         return dict(found.get("data") or {})
 
+    def migration_of(self, namespace: str, vm: str) -> str:
+        """The uid of the VM's migration: the open one, else the newest; "" when there is none."""
+        found = [Migration.of(document) for document in self.objects(VMIM)]
+        mine = [m for m in found if m.meta.namespace == namespace and m.vmi == vm]
+        newest = max(mine, key=lambda m: (not m.ended, m.meta.created), default=None)
+        return newest.meta.uid if newest else ""
+
     def known(self) -> Known:
         """Everything the runtime decides on."""
         vmis = self._of[VMI].cache
@@ -102,19 +114,13 @@ class Watch:
                 nics += nics_of(pod, vmis.get((pod["metadata"].get("namespace", ""), vm)))
             except PodContractError as error:
                 broken.append(error)
-        ended = {m["metadata"]["uid"]: _ended(m) for m in self.objects(VMIM)}
         return Known(
             node=self._of[NODE].cache.get(("", self._node), {}),
             networks=tuple(self.objects(NETWORK)),
             nics=tuple(sorted(nics, key=lambda n: (n.namespace, n.pod, n.interface))),
             broken=tuple(broken),
-            ended_migrations=frozenset(uid for uid, over in ended.items() if over),
-            open_migrations=frozenset(uid for uid, over in ended.items() if not over),
+            ended_migrations=frozenset(m.meta.uid for m in map(Migration.of, self.objects(VMIM)) if m.ended),
         )
-
-
-def _ended(migration: Obj) -> bool:
-    return (migration.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _over(pod: Obj) -> bool:

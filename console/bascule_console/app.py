@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from bascule.errors import BasculeError
-from bascule.text import escape
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from bascule.errors import BasculeError
+from bascule.text import escape
 from bascule_console.screens.help.screen import HelpScreen, TooSmall
 from bascule_console.screens.live.screen import LiveScreen
 from bascule_console.screens.move.choose import ChooseNode
@@ -40,7 +40,10 @@ class BasculeApp(App[None]):
     """The console on one session; without one it shows what the store holds."""
 
     # The default screen's own CSS_PATH is never read by Textual, so the app loads it.
-    CSS_PATH: ClassVar[list[str]] = [str(HERE / "app.tcss"), str(HERE / "screens/live/screen.tcss")]
+    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = [
+        HERE / "app.tcss",
+        HERE / "screens/live/screen.tcss",
+    ]
     TITLE = "bascule"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "app.quit", "Quit", show=False, priority=True)]
 
@@ -134,7 +137,6 @@ class BasculeApp(App[None]):
 
     async def _move(self, vm: VmRow, target: str) -> AsyncIterator[PhaseSeen | RecordReady]:
         from bascule.errors import UnreachableError
-
         from bascule_console.services.moves import check_move, move
 
         if self.session is None:

@@ -194,8 +194,9 @@ class Cluster:
         except NotFound as error:
             raise missing from error
         for resource in served.get("resources") or []:
-            if "/" not in resource["name"]:
-                found = Kind(group, version, resource["name"], resource["kind"], bool(resource["namespaced"]))
+            plural = str(resource.get("name") or "")
+            if plural and "/" not in plural:
+                found = Kind(group, version, plural, str(resource.get("kind")), bool(resource.get("namespaced")))
                 self._discovered[(api_version, found.kind)] = found
         if (api_version, kind) not in self._discovered:
             raise missing

@@ -28,7 +28,6 @@ from bascule.watch import (
     Timer,
     WatchRequest,
 )
-
 from bascule_kube.cluster import Cluster
 from bascule_kube.errors import ApiError, Unreachable
 from bascule_kube.kinds import Kind

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bascule.errors import RefusedError
-
 from bascule_agent.bpf import raw
 from bascule_agent.bpf.objects import mount_bpffs, unmount_bpffs
 from bascule_agent.netlink import delete_netns, list_netns

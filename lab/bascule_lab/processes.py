@@ -18,7 +18,8 @@ _POLL_S = 0.01
 def arguments(pid: int) -> list[str]:
     """A process's command line, [] when it does not run (a zombie has none either)."""
     with contextlib.suppress(OSError):
-        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).rstrip("\0").split("\0")
+        line = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).rstrip("\0")
+        return line.split("\0") if line else []
     return []
 
 

@@ -40,8 +40,8 @@ def frame(dst: str, src: str, body: bytes) -> bytes:
     return mac_raw(dst) + mac_raw(src) + body
 
 
-def ipv4(src: str, dst: str, payload: bytes = MARK, proto: int = 253) -> bytes:
-    """EtherType, IPv4 header with checksum, payload."""
+def ipv4(src: str, dst: str, payload: bytes = MARK, proto: int = 1) -> bytes:
+    """EtherType, IPv4 header with checksum, payload: ICMP of no known kind, which a kernel ignores in silence."""
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, proto, 0)
     head += socket.inet_aton(src) + socket.inet_aton(dst)
     total = sum(struct.unpack("!10H", head))

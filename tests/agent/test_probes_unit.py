@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bascule.protocol.gen.agent_pb2 import ProbeRequest
 from bascule_agent.probes import ProbeError
 from bascule_agent.probes.ledger import Ledger
 from bascule_agent.probes.schedule import Schedule
 from bascule_agent.probes.service import check
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @given(st.lists(st.tuples(st.sampled_from(["sent", "answer", "again", "stranger", "drain"]), st.integers(0, 40))))

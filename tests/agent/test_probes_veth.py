@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from bascule.continuity import SeriesLog, measure
 from bascule.protocol.gen.agent_pb2 import ProbeBatch, ProbeRequest
 from bascule_agent.netlink import in_netns

@@ -25,24 +25,24 @@ class Node:
     def __init__(self, fault=lambda step: False):
         self.observed, self.fault = OBSERVED, fault
 
-    def execute(self, step):
+    async def execute(self, step):
         if self.fault(step):
             raise BasculeError("the kernel refused", "ENOMEM")
         self.observed = run((step,), self.observed)
 
 
-def test_without_a_fault_the_plan_is_carried_out_whole():
+async def test_without_a_fault_the_plan_is_carried_out_whole():
     node, steps = Node(), plan(DESIRED, OBSERVED)
-    outcome = carry_out(steps, owners(DESIRED, OBSERVED), node.execute)
+    outcome = await carry_out(steps, owners(DESIRED, OBSERVED), node.execute)
     assert tuple(outcome.done) == steps and not outcome.failed
     assert plan(DESIRED, node.observed) == ()
 
 
-def test_each_single_fault_stays_with_its_network():
+async def test_each_single_fault_stays_with_its_network():
     steps = plan(DESIRED, OBSERVED)
     for bad in steps:
         node = Node(lambda step, bad=bad: step == bad)
-        outcome = carry_out(steps, owners(DESIRED, OBSERVED), node.execute)
+        outcome = await carry_out(steps, owners(DESIRED, OBSERVED), node.execute)
         (failed,) = outcome.failed
         other = "dc2" if failed == "dc1" else "dc1"
         vid = 120 if other == "dc2" else 110
@@ -51,5 +51,5 @@ def test_each_single_fault_stays_with_its_network():
         # The next pass, the fault being gone, finishes what is left.
         rest = plan(DESIRED, node.observed)
         node.fault = lambda step: False
-        carry_out(rest, owners(DESIRED, node.observed), node.execute)
+        await carry_out(rest, owners(DESIRED, node.observed), node.execute)
         assert plan(DESIRED, node.observed) == ()

@@ -6,19 +6,34 @@ a screen runs the path a packet's record takes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Iterator
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bascule.continuity import Change, Nic, Probe, Record
+from bascule.flows.ledger import Ledger
+from bascule.flows.names import PortId
 from bascule.flows.record import RECORD
 from bascule.protocol.gen import agent_pb2
+from bascule_agent.flows.hub import Drain, Hub
+from bascule_agent.server.auth import Gate
+from bascule_agent.server.listen import Listener, listen
+from bascule_agent.server.service import Parts, Service
 from bascule_console.services.agents import decode_batch
 from bascule_console.store.nodes import AgentTarget
 from bascule_console.store.store import Store
+from bascule_kube import Cluster
+from bascule_kube.kinds import VMIM
+from bascule_lab.apiserver.kubeconfig import write_kubeconfig
+from bascule_lab.apiserver.server import ApiServer, prepare
 
 NOON_NS = 1_795_435_200_000_000_000  # 2026-11-23 12:00:00 UTC
 VLANS = {"web": 110, "db": 120, "legacy": 100}
@@ -69,6 +84,7 @@ def vmi(name: str, node_name: str, phase: str = "Running") -> dict[str, Any]:
     _, ip, mac = address(name)
     return {
         "metadata": {"name": name, "namespace": "vms"},
+        "spec": {"domain": {"devices": {}}},
         "status": {
             "phase": phase,
             "nodeName": node_name,
@@ -100,6 +116,9 @@ def record(
 
 class Scene:
     """A store that is filled step by step."""
+
+    record = staticmethod(record)
+    move_record = staticmethod(lambda *args, **more: move_record(*args, **more))
 
     def __init__(self) -> None:
         self.store = Store()
@@ -142,9 +161,7 @@ class Scene:
             ports.append(agent_pb2.Port(**where, network="dc1", vlan=vlan, mac=mac, ip=ip))
         self.sent[node_name] = self.sent.get(node_name, 0) + int(packed["packets"].sum())
         lost = lost or {}
-        ledger = agent_pb2.Ledger(
-            seen=self.sent[node_name] + sum(lost.values()), sent=self.sent[node_name], lost=lost
-        )
+        ledger = agent_pb2.Ledger(seen=self.sent[node_name] + sum(lost.values()), sent=self.sent[node_name], lost=lost)
         message = agent_pb2.FlowBatch(
             node=node_name, time_ns=time_ns, records=packed.tobytes(), ports=ports, ledger=ledger
         )
@@ -178,6 +195,191 @@ class Scene:
 def scene() -> Scene:
     """An empty store with the means to fill it."""
     return Scene()
+
+
+class Agent:
+    """A real agent's gRPC server with a report, flows and move records to give; no node behind it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hub = Hub()
+        self.records: list[Record] = []
+        self.listener: Listener | None = None
+        self.ports: tuple[PortId, ...] = ()
+        self._sent = 0
+
+    async def report(self) -> dict[str, Any]:
+        port = {"vm": "web-1", "nic": "net-0", "vlan": 110, "mac": "52:54:00:00:6e:01", "ip": "10.110.0.11"}
+        return {
+            "name": self.name,
+            "agent": {"version": "0.1.0", "mode": "manage", "seen": "2026-11-23T12:00:00Z"},
+            "trunk": {"name": "trunk0", "carrier": True, "mtu": 1500, "vlans": [100, 110, 120]},
+            "bridges": [{"name": "bsb-abcdefghij", "network": "dc1", "vlan": 110, "up": True, "ports": ["veth1"]}],
+            "ports": [{**port, "state": "live", "reason": ""}],
+        }
+
+    def drain(self, *records: Any, lost: dict[str, int] | None = None) -> None:
+        """Publish what the kernel's maps would have given."""
+        packed = np.frombuffer(b"".join(one.tobytes() for one in records), RECORD)
+        self._sent += int(packed["packets"].sum())
+        ledger = Ledger(self._sent + sum((lost or {}).values()), self._sent, lost or {})
+        self.hub.publish(Drain(NOON_NS, packed, self.ports, ledger))
+
+    async def stream(self, request: agent_pb2.MovesRequest) -> AsyncIterator[agent_pb2.MoveRecord]:
+        """`bascule_agent.server.service.Moves`."""
+        shown: set[str] = set()
+        while True:
+            for found in self.records:
+                wanted = request.migration_uid in ("", found.migration_uid)
+                if wanted and found.migration_uid not in shown:
+                    shown.add(found.migration_uid)
+                    document = json.dumps(found.to_json())
+                    yield agent_pb2.MoveRecord(
+                        json=document, complete=found.complete, migration_uid=found.migration_uid
+                    )
+            if not request.follow:
+                return
+            await asyncio.sleep(0.02)
+
+    async def source_half(self, migration_uid: str) -> str:
+        """`bascule_agent.server.service.Moves`."""
+        raise AssertionError(f"the console never asks for {migration_uid}")
+
+
+def move_record(uid: str, *, lost: int = 3, source: str = "node1", target: str = "node2", vm: str = "web-1") -> Record:
+    """A complete record as a target's agent builds it: 400 probes 5 ms apart, `lost` of them around the cut-over."""
+    start, step = NOON_NS, 5_000_000
+    series = [[n, start + n * step, None if 200 <= n < 200 + lost else start + n * step + 400_000] for n in range(400)]
+    echoes = [[n, start + n * 4 * step, start + n * 4 * step + 500_000] for n in range(100)]
+    cut = start + 200 * step
+    vlan, ip, mac = address(vm)
+    half = {"nic": "net-0", "port": "veth3", "vlan": vlan, "mac": mac, "ip": ip, "moved_ns": cut, "entries_removed": []}
+    qemu = {"downtime_ms": 4, "total_ms": 92, "mode": "PostCopy", "stop_ns": cut - 9_000_000, "resume_ns": cut}
+    return Record(
+        migration_uid=uid,
+        migration=f"{vm}-aaaa",
+        vm=vm,
+        namespace="vms",
+        source=source,
+        target=target,
+        started="2026-11-23T12:00:00.000Z",
+        ended="2026-11-23T12:00:01.400Z",
+        phases=[{"phase": p, "at": "2026-11-23T12:00:00Z"} for p in ("Pending", "Scheduled", "Running", "Succeeded")],
+        nics=[Nic("net-0", "dc1", "pod900d2c01c91", Change(ip, ip), Change(mac, mac), Change(vlan, vlan))],
+        qemu={**qemu, "stop_to_resume_ms": 9.0},
+        probes=[
+            Probe("icmp", "gateway", ip, 5.0, series),
+            Probe("tcp-echo", "gateway", ip, 20.0, echoes),
+        ],
+        announcements=[{"kind": "rarp", "at": cut + 100_000, "node": target, "port": "veth7"}],
+        source_half={"node": source, "nics": [half], "dropped_after": {}},
+        complete=True,
+    )
+
+
+class Live:
+    """The lab's API server and real agent servers: everything but nodes and guests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kubeconfig = folder / "kubeconfig"
+        self.agents: dict[str, Agent] = {}
+        self._folder = folder
+        self._server = ApiServer(folder / "api")
+        self._socket = socket.socket()
+
+    async def start(self, nodes: int = 3, silent: tuple[str, ...] = ()) -> None:
+        names = [f"node{n}" for n in range(1, nodes + 1)]
+        credentials = prepare(self._folder / "api", names)
+        self._socket.bind(("127.0.0.1", 0))
+        await self._server.start([self._socket])
+        url = f"https://127.0.0.1:{self._socket.getsockname()[1]}"
+        contexts = {"lab-admin": credentials.tokens["admin"], "lab-viewer": credentials.tokens["viewer"]}
+        write_kubeconfig(self.kubeconfig, url, credentials.ca_pem, contexts, "lab-admin")
+        self.cluster = await Cluster.open(self.kubeconfig)
+        for number, name in enumerate(names, 1):
+            await self.put({"apiVersion": "v1", "kind": "Node", **node(number, agent=False)}, status=True)
+            if name not in silent:
+                await self.agent(name)
+        await self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "vms"}})
+        for vlan in VLANS.values():
+            await self.put({"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", **nad(vlan)})
+
+    async def agent(self, name: str) -> Agent:
+        """A server on a unix socket, published on its Node."""
+        agent = self.agents[name] = Agent(name)
+        service = Service(Parts(name, agent.report, agent.hub, agent), Gate(name, self.cluster.create))
+        agent.listener = await listen(service, self._folder / f"{name}.sock")
+        published = {"target": agent.listener.target, "caHash": "", "mode": "manage", "version": "0.1.0"}
+        patch = {"metadata": {"annotations": {"bascule.dev/agent": json.dumps(published)}}}
+        from bascule_kube.kinds import NODE
+
+        await self.cluster.merge_patch(NODE, name, patch)
+        return agent
+
+    async def put(self, obj: dict[str, Any], *, status: bool = False) -> dict[str, Any]:
+        """Create an object, then its status."""
+        created = await self.cluster.create({key: value for key, value in obj.items() if key != "status"})
+        if not status:
+            return created
+        return await self.cluster.replace({**created, "status": obj["status"]}, subresource="status")
+
+    async def run(self, name: str, node_name: str, phase: str = "Running") -> None:
+        """A VM with its instance, and its port at the node's agent."""
+        await self.put({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", **vm(name)})
+        instance = vmi(name, node_name, phase)
+        await self.put({"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", **instance}, status=True)
+        agent = self.agents.get(node_name)
+        if agent is not None:
+            vlan, ip, mac = address(name)
+            port = PortId(node_name, 20 + len(agent.ports), name, "vms", "net-0", "dc1", vlan, mac, ip)
+            agent.ports = (*agent.ports, port)
+
+    async def play_move(self, lost: int = 3, phases: tuple[str, ...] = ("Scheduling", "Running", "Succeeded")) -> None:
+        """Act as KubeVirt for the next migration: walk through `phases`, then let the target's agent have a record."""
+        while not (found := await self.cluster.list(VMIM)):
+            await asyncio.sleep(0.05)
+        current = found[-1]
+        target = current["spec"]["addedNodeSelector"]["kubernetes.io/hostname"]
+        for phase in phases:
+            status = {"phase": phase, "migrationState": {"targetNode": target}}
+            current = await self.cluster.replace({**current, "status": status}, subresource="status")
+            await asyncio.sleep(0.05)
+        if target in self.agents:
+            name = current["spec"]["vmiName"]
+            uid = current["metadata"]["uid"]
+            self.agents[target].records.append(move_record(uid, lost=lost, target=target, vm=name))
+
+    async def bascule(self, *arguments: str) -> tuple[int, str, str]:
+        """Run the command: (exit code, stdout, stderr)."""
+        program = (sys.executable, "-c", "import sys; from bascule_console.cli.main import main; sys.exit(main())")
+        process = await asyncio.create_subprocess_exec(
+            *(*program, "--kubeconfig", str(self.kubeconfig), *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    async def stop(self) -> None:
+        for agent in self.agents.values():
+            if agent.listener is not None:
+                await agent.listener.stop()
+        if hasattr(self, "cluster"):
+            await self.cluster.close()
+        await self._server.stop()
+        self._socket.close()
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Live]:
+    """A cluster that is not started yet; `await live.start()`."""
+    cluster = Live(tmp_path)
+    try:
+        yield cluster
+    finally:
+        await cluster.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from bascule.continuity import SeriesLog, measure
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bascule.continuity import SeriesLog, measure
 
 MS = 1_000_000
 EPOCH = 1_700_000_000 * 1000 * MS

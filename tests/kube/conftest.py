@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
+
 from bascule_kube import Cluster
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -87,21 +88,27 @@ async def server() -> AsyncIterator[ScriptedServer]:
     await runner.cleanup()
 
 
-def write_kubeconfig(path: Path, server: str, user: dict[str, Any]) -> Path:
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
-    }
-    path.write_text(yaml.safe_dump(document))
-    return path
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Callable[[str, dict[str, Any]], Path]:
+    """Writes a kubeconfig with one context `test` for a server and a user."""
+
+    def write(server: str, user: dict[str, Any]) -> Path:
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u"}}],
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    return write
 
 
 @pytest.fixture
-async def cluster(server: ScriptedServer, tmp_path: Path) -> AsyncIterator[Cluster]:
-    path = write_kubeconfig(tmp_path / "kubeconfig", server.url, {"token": "secret"})
-    async with await Cluster.open(path) as opened:
+async def cluster(server: ScriptedServer, kubeconfig: Callable[[str, dict[str, Any]], Path]) -> AsyncIterator[Cluster]:
+    async with await Cluster.open(kubeconfig(server.url, {"token": "secret"})) as opened:
         yield opened

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from bascule_kube import Cluster, Informer
 from bascule_kube.kinds import NODE
 

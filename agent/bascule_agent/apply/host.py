@@ -41,15 +41,21 @@ class Host:
         self._driver.execute(step)
 
     def resolve(self, nic: PodNic) -> int:
-        """The ifindex of the host side of a pod's interface (contracts.md section 2); 0 while it is not there."""
+        """The ifindex of the host side of a pod's interface (contracts.md section 2); 0 while it is not there.
+
+        Both ends must name each other: an index read in another namespace means nothing by itself.
+        """
         if not nic.netns:
             return 0
         try:
             with Netlink(nic.netns) as pod:
-                link = pod.find(nic.interface)
+                inside = pod.find(nic.interface)
         except NetlinkError:
             return 0  # the namespace is gone, or not there yet
-        return link.peer_index if link else 0
+        outside = self.netlink.find(inside.peer_index) if inside and inside.peer_index else None
+        if inside is None or outside is None or outside.kind != "veth" or outside.peer_index != inside.index:
+            return 0
+        return outside.index
 
     def bring_up(self, nic: PodNic, ifindex: int, bridge: int, held: bool) -> Port:
         """Make the link a policed port (PortError)."""

@@ -68,6 +68,10 @@ class Ports:
         """The port on a link."""
         return next((k for k in self._known.values() if k.ifindex == ifindex), None)
 
+    def of_migration(self, uid: str) -> list[Known]:
+        """The ports of a migration's target pod here."""
+        return [k for k in self._known.values() if k.nic.migration_uid == uid and k.ifindex]
+
     def views(self) -> list[PortView]:
         """For the report."""
         return [PortView(k.nic, k.state, k.ifindex, k.reason) for k in self._known.values()]
@@ -113,9 +117,9 @@ class Ports:
         for key, nic in wanted.items():
             before = self._known.get(key, Known(nic))
             ifindex = await self._link_of(before, nic, observed)
-            known, changed = await self._settle(
-                replace(before, nic=nic, ifindex=ifindex), observed, bridges, kernel.get(ifindex), key in held
-            )
+            # Known by its link before it is up: its first frame may come back through the ring before bring-up returns.
+            self._known[key] = before = replace(before, nic=nic, ifindex=ifindex)
+            known, changed = await self._settle(before, observed, bridges, kernel.get(ifindex), key in held)
             self._known[key] = known
             changes += changed
         changes += await self._drop(set(self._known) - set(wanted), kernel)
@@ -156,9 +160,9 @@ class Ports:
         if not bridge:
             none = f"no bridge for VLAN {nic.vlan} of Network {nic.network}: see the Network's condition"
             return replace(known, state="waiting", reason=none, error=None), False
-        if port and _right(port, nic, bridge) and link.up and link.master == bridge:
-            if known.ifindex not in self._suspect:
-                return replace(known, state=port.state.name.lower(), reason="", error=None), False
+        sound = link.up and link.master == bridge and known.ifindex not in self._suspect
+        if port and sound and _right(port, nic, bridge):
+            return replace(known, state=port.state.name.lower(), reason="", error=None), False
         return await self._bring_up(known, bridge, held and not (port and port.state is PortState.LIVE)), True
 
     async def _bring_up(self, known: Known, bridge: int, held: bool) -> Known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from bascule.errors import BasculeError
@@ -42,7 +42,9 @@ def network_of(step: Step, owned: dict[str, str]) -> str:
     return next((owned[link] for link in named if isinstance(link, str) and link in owned), "")
 
 
-def carry_out(steps: Iterable[Step], owned: dict[str, str], execute: Callable[[Step], None]) -> Outcome:
+async def carry_out(
+    steps: Iterable[Step], owned: dict[str, str], execute: Callable[[Step], Awaitable[None]]
+) -> Outcome:
     """Execute the steps in order. After a failure the same Network's later steps are left out: they build on it."""
     outcome = Outcome()
     for step in steps:
@@ -50,7 +52,7 @@ def carry_out(steps: Iterable[Step], owned: dict[str, str], execute: Callable[[S
         if network in outcome.failed:
             continue
         try:
-            execute(step)
+            await execute(step)
         except BasculeError as error:
             log.error("step failed for Network %s: %s: %s", network or "-", step, error)
             outcome.failed[network] = (step, error)

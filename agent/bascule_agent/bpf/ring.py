@@ -43,7 +43,9 @@ class Ring:
         busy = np.flatnonzero(slots["length"] & _BUSY)
         if len(busy):
             slots = slots[: busy[0]]
-        taken = np.ascontiguousarray(slots["data"]).view("u1").reshape(len(slots), -1)[:, : self._record.itemsize]
+        # copy(), not ascontiguousarray(): that returns a view of the ring when there is only one record.
+        width = self._slot["data"].itemsize
+        taken = slots["data"].copy().view("u1").reshape(len(slots), width)[:, : self._record.itemsize]
         records = np.ascontiguousarray(taken).reshape(-1).view(self._record)
         self._consumer[0] = start + len(slots) * self._slot.itemsize
         return records

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from bascule.flows.names import PortId
 
+from bascule.flows.names import PortId
 from bascule_agent.bpf.flows_map import Drained, swap_and_drain
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.errors import describe
@@ -27,10 +27,16 @@ PERIOD_SECONDS = 0.5
 
 
 class Collector:
-    """One node's drains. `ports()` names the ports that records point at."""
+    """One node's drains. `ports()` names the ports that records point at; `also(drain)` sees each after the hub."""
 
-    def __init__(self, objects: Objects, hub: Hub, ports: Callable[[], tuple[PortId, ...]]) -> None:
-        self._objects, self._hub, self._ports = objects, hub, ports
+    def __init__(
+        self,
+        objects: Objects,
+        hub: Hub,
+        ports: Callable[[], tuple[PortId, ...]],
+        also: Callable[[Drain], None] = lambda drain: None,
+    ) -> None:
+        self._objects, self._hub, self._ports, self._also = objects, hub, ports, also
         self._account = Account()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flows")
         self._stop = asyncio.Event()
@@ -60,6 +66,7 @@ class Collector:
         drained = await loop.run_in_executor(self._thread, swap_and_drain, self._objects)
         made = to_drain(drained, self._account, self._ports())
         self._hub.publish(made)
+        self._also(made)
         return made
 
 

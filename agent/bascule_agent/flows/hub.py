@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bascule.flows.ledger import AGENT_QUEUE, Ledger
 from bascule.flows.names import PortId
 from bascule.flows.record import RECORD
-from numpy.typing import NDArray
 
 HISTORY_SECONDS = 60.0
 HISTORY_RECORDS = 131_072  # 9 MiB
@@ -108,7 +109,7 @@ class Hub:
         since = self._last.time_ns - int(min(seconds, self.seconds) * 1e9)
         kept = [d.records for d in self._history if d.time_ns > since] if seconds > 0 else []
         lost = sum(frames for at, frames in self._forgotten if at > since) if seconds > 0 else 0
-        records = np.concatenate(kept) if kept else np.zeros(0, RECORD)
+        records = np.concatenate(kept, dtype=RECORD) if kept else np.zeros(0, RECORD)
         return replace(self._last, records=records), lost
 
     async def stream(self, history_seconds: float, follow: bool) -> AsyncIterator[Drain]:

@@ -89,23 +89,28 @@ class Move:
         self._probing: set[asyncio.Task[None]] = set()
 
     def add_nic(self, nic: PodNic) -> None:
-        """A NIC of the target pod was discovered: note it and start to probe it from every vantage point."""
-        if any(known.name == nic.nic for known in self.record.nics):
-            return
-        ip, mac = self._told(nic.nic)
-        self.record.nics.append(
-            Nic(
-                name=nic.nic,
-                network=nic.network,
-                port=nic.interface,
-                ip=Change(ip or None, nic.ip or None),
-                mac=Change(mac or None, nic.mac),
-                vlan=Change(None, nic.vlan),
-            )
+        """A NIC of the target pod as it is known now: note it, and probe it from every vantage point once it has an
+        address. Told again with a name or an address that was not there yet, it is completed."""
+        known = next((known for known in self.record.nics if known.port == nic.interface), None)
+        # What the VMI reports once the VM has spoken here is no longer what was before.
+        ip, mac = ("", "") if self.ending or self.record.announcements else self._told(nic.nic)
+        seen = Nic(
+            name=nic.nic,
+            network=nic.network,
+            port=nic.interface,
+            ip=Change(known.ip.before if known and known.ip.before else ip or None, nic.ip or None),
+            mac=Change(known.mac.before if known and known.mac.before else mac or None, nic.mac),
+            vlan=Change(None, nic.vlan),
         )
+        if seen == known:
+            return
+        others = [other for other in self.record.nics if other is not known]
+        self.record.nics = sorted([*others, seen], key=lambda entry: entry.port)
+        unaddressed = f"address of {nic.interface}"
         if not nic.ip:
-            self.record.missing[f"address of {nic.nic}"] = "the target pod's network-status names no IPv4 address"
-        elif not self.ending:
+            self.record.missing[unaddressed] = "the target pod's network-status names no IPv4 address"
+        elif not self.ending and (known is None or known.ip.after != nic.ip):
+            self.record.missing.pop(unaddressed, None)
             self._probe_from_everywhere(nic.ip)
         self._around.changed(self)
 

@@ -69,7 +69,8 @@ class MoveTracker:
         elif uid in self._open:
             self._begin(uid, [nic])
         elif nic not in self._waiting.get(uid, []):
-            _bounded(self._waiting, uid, [*self._waiting.get(uid, []), nic], WAITING_LIMIT)
+            others = [known for known in self._waiting.get(uid, []) if known.interface != nic.interface]
+            _bounded(self._waiting, uid, [*others, nic], WAITING_LIMIT)
 
     def vmim_changed(self, document: Mapping[str, Any]) -> None:
         """A VMIM as the watch has it now."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections import Counter
 from typing import Any
 
 from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
-from bascule_console.cli.output import Column, narrate, report, write_lines, write_rows
+from bascule_console.cli.output import Column, narrate, write_lines, write_rows
 
 CHECK_FAILED = 1
 COLUMNS = (
@@ -68,18 +69,20 @@ def tell(plan: Any) -> None:
         for word, text in (("evidence", finding.evidence), ("fix", finding.fix)):
             if text:
                 narrate(f"  {word}: {text}")
+    warned = Counter(warning for change in plan.changes for warning in change.warnings)
+    for warning, times in warned.items():
+        narrate(f"warning from the server, for {times} of {len(plan.changes)} objects: {warning}")
     for change in plan.changes:
-        for warning in change.warnings:
-            narrate(f"{change.document.at()}: warning from the server: {change.document.label}: {warning}")
         if change.after is None:
             narrate(
-                f"{change.document.at()}: not tried beforehand: {change.document.label} needs another document first"
+                f"{change.document.at()}: {change.document.label} cannot be tried before another document is applied"
             )
     for refusal in plan.refusals:
-        narrate(f"{refusal.document.at()}: the server refuses {refusal.document.label}")
+        narrate(f"{refusal.document.at()}: the server refuses {refusal.document.label}: {refusal.error.message}")
         for where, field, message in refusal.fields:
             narrate(f"  {where}: {field}: {message}")
-        report(refusal.error)
+    for fix in dict.fromkeys(refusal.error.fix for refusal in plan.refusals if refusal.error.fix):
+        narrate(f"  fix: {fix}")
 
 
 def exit_code(plan: Any) -> int:

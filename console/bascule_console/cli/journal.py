@@ -7,7 +7,6 @@ from typing import Any
 
 from bascule.errors import BasculeError
 from bascule.journal import Record
-
 from bascule_console.cli.options import Subparsers
 from bascule_console.cli.output import Column, report, write_rows
 from bascule_console.services.journal import Journal, journal_path

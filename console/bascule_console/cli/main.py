@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from bascule.errors import BasculeError, UsageError
-
 from bascule_console.cli.options import VerbParser, complete
 from bascule_console.cli.output import narrate, report
 
@@ -55,9 +54,17 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line. Returns the exit code."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = _run(sys.argv[1:] if argv is None else argv)
+        code = _guarded(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit's own flush is silent
+        return BROKEN_PIPE
+
+
+def _guarded(argv: list[str]) -> int:
+    try:
+        return _run(argv)
     except BasculeError as error:
         report(error)
         return error.exit_code
@@ -66,8 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit's own flush is silent
-        return BROKEN_PIPE
+        raise
     except Exception as error:
         _report_bug(error)
         return 1

@@ -6,13 +6,15 @@ import argparse
 import asyncio
 from typing import Any
 
+from bascule.errors import UnreachableError
 from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
 from bascule_console.cli.output import Column, narrate, write_document, write_rows
 
 FAILED = 1
+LINTED = ("Network", "IPPool", "NetworkAttachmentDefinition")
 LIST = (
     Column("name", "name"),
-    Column("vlans", "vlans"),
+    Column("vlans", lambda row: ranges(row["vlans"])),
     Column("ready", "ready"),
     Column("nads", lambda row: len(row["nads"])),
     Column("attached", lambda row: len(row["attached"])),
@@ -89,24 +91,34 @@ async def _show(args: argparse.Namespace) -> int:
 
 async def _lint(args: argparse.Namespace) -> int:
     from bascule.lint import lint
-    from bascule_kube.kinds import IPPOOL, NAD, NETWORK
-
-    from bascule_console.services import apply
-    from bascule_console.services.cluster import connect
+    from bascule_console.services.apply import check
     from bascule_console.services.manifests import load
 
-    documents = load(args.filename) if args.filename else []
-    async with connect(access(args)) as cluster:
-        context = await apply.lint_context(cluster)
-    if documents:
-        found = apply.check(documents, context)
+    if args.filename:
+        documents = load(args.filename)
+        found = [
+            {**each.finding.as_dict(), "where": each.where} for each in check(documents, await _context(args, True))
+        ]
     else:
-        linted = (NETWORK.kind, IPPOOL.kind, NAD.kind)
-        live = [obj for obj in context if obj["kind"] in linted]
-        rest = [obj for obj in context if obj["kind"] not in linted]
-        found = [apply.Located("", finding) for finding in lint(live, rest)]
-    write_rows([_finding(located) for located in found], FINDINGS, args.output)
-    return FAILED if any(located.finding.severity == "error" for located in found) else 0
+        context = await _context(args, False)
+        found = [finding.as_dict() for finding in lint([obj for obj in context if obj["kind"] in LINTED], context)]
+    write_rows(found, FINDINGS, args.output)
+    return FAILED if any(finding["severity"] == "error" for finding in found) else 0
+
+
+async def _context(args: argparse.Namespace, optional: bool) -> list[dict[str, Any]]:
+    """What the cluster has; `optional` makes manifests lintable where there is no cluster."""
+    from bascule_console.services.apply import lint_context
+    from bascule_console.services.cluster import connect
+
+    try:
+        async with connect(access(args)) as cluster:
+            return await lint_context(cluster)
+    except UnreachableError as error:
+        if not optional:
+            raise
+        narrate(f"linted without a cluster's objects: {error.message}")
+        return []
 
 
 async def _diff(args: argparse.Namespace) -> int:
@@ -142,7 +154,12 @@ async def _delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _finding(located: Any) -> dict[str, Any]:
-    finding = located.finding
-    row = {name: getattr(finding, name) for name in ("id", "severity", "object", "field", "message", "evidence", "fix")}
-    return {**row, "where": located.where}
+def ranges(vlans: list[int]) -> str:
+    """Ascending VLAN ids as `100,110-112`."""
+    runs: list[list[int]] = []
+    for vid in vlans:
+        if runs and vid == runs[-1][-1] + 1:
+            runs[-1].append(vid)
+        else:
+            runs.append([vid])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bascule.errors import RefusedError
-
 from bascule_console.services.credentials import Access, choose
 
 FORMATS = ("table", "wide", "json", "jsonl", "yaml", "csv")

@@ -17,6 +17,7 @@ from bascule_console.store.nodes import AgentTarget
 
 if TYPE_CHECKING:
     import grpc
+
     from bascule.flows.store import Batch
 
 CALL_TIMEOUT_S = 5.0
@@ -88,6 +89,7 @@ class Agents:
 
     async def _dial(self, agent: AgentTarget) -> tuple[Any, tuple[tuple[str, str], ...]]:
         import grpc
+
         from bascule.protocol.gen import agent_pb2_grpc
 
         if not agent.target.startswith("unix:"):
@@ -107,6 +109,7 @@ class Agents:
 def decode_batch(agent: AgentTarget, message: Any) -> Batch:
     """A FlowBatch message as the store takes it; the records stay one numpy array over the message's bytes."""
     import numpy as np
+
     from bascule.flows.ledger import Ledger
     from bascule.flows.names import PortId
     from bascule.flows.record import RECORD

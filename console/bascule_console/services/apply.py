@@ -6,19 +6,18 @@ show what `prepare` found and what `commit` does.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from bascule.errors import BasculeError
 from bascule.lint import Finding, lint
 from bascule_console.services.cluster import list_if_served
 from bascule_console.services.journal import Journal, JournalError
-from bascule_console.services.manifests import Document, portable
+from bascule_console.services.manifests import Document
+from bascule_console.services.rehearsal import Change, Rehearsal
 from bascule_kube import Cluster
-from bascule_kube.errors import ApiError, NotFound, NotServed
+from bascule_kube.errors import ApiError
 from bascule_kube.kinds import IPPOOL, NAD, NETWORK, NODE, VM
 
 Obj = dict[str, Any]
@@ -54,25 +53,6 @@ class Refusal:
     document: Document
     error: BasculeError
     fields: list[tuple[str, str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One document and what applying it does. `after` is the dry run's answer, None when its namespace or kind is only
-    made by another of the documents, so that the server cannot try it yet. `diff` is unified, by YAML lines."""
-
-    document: Document
-    before: Obj | None
-    after: Obj | None
-    warnings: list[str]
-    diff: str
-
-    @property
-    def action(self) -> str:
-        """create, update or unchanged."""
-        if self.before is None:
-            return "create"
-        return "update" if self.diff else "unchanged"
 
 
 @dataclass(slots=True)
@@ -116,9 +96,10 @@ def check(documents: list[Document], context: list[Obj]) -> list[Located]:
 async def prepare(cluster: Cluster, documents: list[Document]) -> Plan:
     """Lint and dry-run every document; changes nothing. Raises Unreachable; a refused document is in the plan."""
     plan = Plan(findings=check(documents, await lint_context(cluster)))
+    rehearsal = Rehearsal(cluster, documents)
     for document in sorted(documents, key=_rank):
         try:
-            plan.changes.append(await _dry_run(cluster, document, documents))
+            plan.changes.append(await rehearsal.of(document))
         except ApiError as error:
             fields = [(document.at(cause.field), cause.field, cause.message) for cause in error.causes]
             plan.refusals.append(Refusal(document, error, fields))
@@ -149,51 +130,6 @@ async def commit(cluster: Cluster, plan: Plan, journal: Journal) -> AsyncIterato
         yield change
 
 
-def diff(before: Obj | None, after: Obj, label: str) -> str:
-    """Unified diff of the two as YAML, without status and what the server fills in; "" when they are equal."""
-    old, new = (_yaml_lines(obj) for obj in (before, after))
-    name = label.replace(" ", "/")
-    return "\n".join(difflib.unified_diff(old, new, f"live/{name}", f"new/{name}", lineterm="", n=3))
-
-
-async def _dry_run(cluster: Cluster, document: Document, documents: list[Document]) -> Change:
-    obj = document.object
-    try:
-        kind = await cluster.kind_of(obj)
-        name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace") or cluster.namespace
-        before = await _get(cluster.get(kind, name, namespace if kind.namespaced else None))
-        after, warnings = await cluster.apply(obj, dry_run=True)
-    except (NotFound, NotServed):
-        if not _made_by(document, documents):
-            raise
-        return Change(document, None, None, [], diff(None, obj, document.label))
-    return Change(document, before, after, warnings, diff(before, after, document.label))
-
-
-async def _get(request: Any) -> Obj | None:
-    try:
-        found: Obj = await request
-        return found
-    except NotFound:
-        return None
-
-
-def _made_by(document: Document, documents: list[Document]) -> bool:
-    """Is the document's namespace, or its kind, made by another of the documents?"""
-    namespace = document.object["metadata"].get("namespace")
-    for other in (entry.object for entry in documents):
-        if other["kind"] == "Namespace" and other["metadata"]["name"] == namespace:
-            return True
-        names = (other.get("spec") or {}).get("names") if other["kind"] == "CustomResourceDefinition" else None
-        if isinstance(names, dict) and names.get("kind") == document.object["kind"]:
-            return True
-    return False
-
-
 def _rank(document: Document) -> int:
     kind = document.object["kind"]
     return _ORDER.index(kind if kind in _ORDER else "*")
-
-
-def _yaml_lines(obj: Obj | None) -> list[str]:
-    return [] if obj is None else yaml.safe_dump(portable(obj), sort_keys=True, default_flow_style=False).splitlines()

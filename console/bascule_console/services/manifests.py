@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from bascule.errors import UsageError
 
 MAX_BYTES = 16 << 20
@@ -45,11 +46,9 @@ class Document:
 
     @property
     def label(self) -> str:
-        """`Kind namespace/name`."""
+        """`Kind/name` or `Kind/namespace/name`, as in `bascule.lint.Finding.object`."""
         metadata = self.object["metadata"]
-        namespace = metadata.get("namespace")
-        name = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
-        return f"{self.object['kind']} {name}"
+        return "/".join(part for part in (self.object["kind"], metadata.get("namespace"), metadata["name"]) if part)
 
 
 def portable(obj: dict[str, Any]) -> dict[str, Any]:

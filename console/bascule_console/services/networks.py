@@ -11,7 +11,7 @@ from bascule.errors import RefusedError
 from bascule.resources.attachment import Attachment
 from bascule.resources.kubevirt import Instance, VirtualMachine, qualified
 from bascule.resources.meta import Meta
-from bascule.resources.network import HostConfig, Network, VlanEntry
+from bascule.resources.network import HostConfig, Network
 from bascule.resources.node import Node
 from bascule.resources.pod import NETWORKS
 from bascule.resources.read import dig, items, text
@@ -73,8 +73,8 @@ def row(document: Obj, nodes: Iterable[Node], workloads: Workloads) -> dict[str,
     ]
     return {
         "name": network.name,
-        "vlans": [_vlans(entry) for entry in network.vlans],
-        "bridges": [_bridge(config, network.name) for config in network.host_configs],
+        "vlans": sorted(network.carried_vlans()),
+        "bridges": [_bridge(config) for config in network.host_configs],
         "trunks": [config.trunk.interface for config in network.host_configs if config.trunk],
         "ready": f"{sum(state['ready'] for state in states)}/{len(states)}" if states else "no agent",
         "nodes": states,
@@ -140,11 +140,5 @@ def _name(meta: Meta) -> str:
     return f"{meta.namespace}/{meta.name}"
 
 
-def _vlans(entry: VlanEntry) -> str:
-    if not entry.ids:
-        return "invalid"
-    return str(entry.ids[0]) if len(entry.ids) == 1 else f"{entry.ids[0]}-{entry.ids[-1]}"
-
-
-def _bridge(config: HostConfig, network: str) -> str:
-    return "managed" if config.bridge.managed else config.bridge.name or f"none for {network}"
+def _bridge(config: HostConfig) -> str:
+    return "managed" if config.bridge.managed else config.bridge.name or "none"

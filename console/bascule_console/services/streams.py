@@ -8,22 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import TYPE_CHECKING, Protocol
 
 from bascule.errors import BasculeError
 from bascule.watch.backoff import Backoff
 from bascule_console.services.agents import Agents
 from bascule_console.store.nodes import AgentTarget
-from bascule_console.store.store import Store
+
+if TYPE_CHECKING:
+    from bascule.flows.store import Batch
 
 HISTORY_S = 60.0
+
+
+class FlowSink(Protocol):
+    """Where streams write: the console's store, or a command that prints."""
+
+    def add_flows(self, batch: Batch) -> None:
+        """One batch of one agent."""
+
+    def agent_silent(self, node: str, why: str) -> None:
+        """A stream broke."""
+
+    def forget_node(self, node: str) -> None:
+        """No agent of this node is followed any more."""
 
 
 class FlowStreams:
     """One following task per agent; `reconcile` starts and ends them as nodes come and go."""
 
-    def __init__(self, agents: Agents, store: Store) -> None:
+    def __init__(self, agents: Agents, sink: FlowSink, history_s: float = HISTORY_S) -> None:
         self._agents = agents
-        self._store = store
+        self._sink = sink
+        self._history_s = history_s
         self._tasks: dict[AgentTarget, asyncio.Task[None]] = {}
         self._had_history: set[str] = set()
 
@@ -32,7 +49,7 @@ class FlowStreams:
         for agent in set(self._tasks) - set(wanted):
             self._tasks.pop(agent).cancel()
             if agent.node not in {w.node for w in wanted}:
-                self._store.forget_node(agent.node)
+                self._sink.forget_node(agent.node)
                 self._had_history.discard(agent.node)
         for agent in wanted:
             if agent not in self._tasks:
@@ -53,11 +70,11 @@ class FlowStreams:
                 async for batch in self._agents.flows(agent, self._history(agent), follow=True):
                     delays.reset()
                     self._had_history.add(agent.node)
-                    self._store.add_flows(batch)
+                    self._sink.add_flows(batch)
             except BasculeError as error:
                 problem = str(error)
-            self._store.agent_silent(agent.node, problem)
+            self._sink.agent_silent(agent.node, problem)
             await asyncio.sleep(delays.next())
 
     def _history(self, agent: AgentTarget) -> float:
-        return 0.0 if agent.node in self._had_history else HISTORY_S
+        return 0.0 if agent.node in self._had_history else self._history_s

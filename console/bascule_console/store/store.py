@@ -29,7 +29,8 @@ class Store:
     def add_flows(self, batch: Batch) -> None:
         """One batch of one agent; hearing it ends that agent's silence."""
         self.flows.add(batch)
-        self.heard_at_ns[batch.node] = batch.time_ns
+        if batch.time_ns:  # 0: the agent has not drained its maps yet
+            self.heard_at_ns[batch.node] = batch.time_ns
         if self.silent.pop(batch.node, None) is not None:
             self.topics.touch(AGENTS)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from bascule.errors import UsageError
 
 ROLES = (

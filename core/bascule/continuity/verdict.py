@@ -4,8 +4,8 @@ Words: `kept`, `broken`, `unknown` (the move is over and no probe was ever answe
 (the record is not complete). A source that is missing never counts for or against; it is listed in `missing`.
 
 A guest that resumes and then says nothing is named as that: under TCG a precopy migration can lose guest memory (the
-guest's kernel panics after RESUME; measured on bare bridges too). The network is blamed only when the guest is seen to
-speak, or when nothing of it ever reached the target's port.
+guest's kernel panics after RESUME; measured on bare bridges too). A live guest announces itself (virtio), so frames of
+its own at the target's port tell the two apart; without a count of them neither is blamed.
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ def _silence(record: Mapping[str, Any], silent: list[Mapping[str, Any]]) -> list
         return [
             Reason(
                 "unreachable",
-                f"the guest speaks at its port on {record['target']}, but no probe from {names} is answered",
-                "compare the VLAN on the target's trunk with the source's: bascule trunks prove",
+                f"the guest sent frames at its port on {record['target']} after the move, yet no probe from {names} is "
+                "answered: the path to it is broken, or it stopped afterwards",
+                "prove the target's trunk (bascule trunks prove) and read the guest's console",
             )
         ]
     if not kinds:
@@ -115,8 +116,8 @@ def _guest_silent(record: Mapping[str, Any]) -> Reason:
     mode = (record["qemu"] or {}).get("mode") or "unknown mode"
     return Reason(
         "guest-silent",
-        "the guest is silent after the move: the hypervisor announced it, and the guest itself sent nothing. "
-        f"This is a fault of the guest, not of the network ({mode}); precopy under TCG is known to lose "
+        "the guest is silent after the move: the hypervisor announced it, and the guest itself sent nothing, not even "
+        f"a gratuitous ARP. This points to the guest, not to the network ({mode}); precopy under TCG is known to lose "
         "guest memory",
         "read the guest's console and restart it; under TCG move by post-copy",
     )

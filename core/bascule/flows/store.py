@@ -146,7 +146,7 @@ class FlowStore:
     def _new_slot(self) -> int:
         if not self._free:
             used, grow = len(self._records), max(256, len(self._records))
-            self._records = np.concatenate([self._records, np.zeros(grow, RECORD)])
+            self._records = np.concatenate([self._records, np.zeros(grow, RECORD)], dtype=RECORD)
             self._rates = np.concatenate([self._rates, np.zeros((grow, 2))])
             self._seen = np.concatenate([self._seen, np.zeros(grow, np.int64)])
             self._versions = np.concatenate([self._versions, np.zeros(grow, np.int64)])

@@ -37,9 +37,6 @@ class Reference:
             "name": self.name,
         }
 
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
-
 
 @dataclass(frozen=True, slots=True)
 class Undo:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bascule_lab.apiserver.body import encode
 from bascule_lab.apiserver.kinds import Schema
 
 MERGE = "application/merge-patch+json"
@@ -40,11 +41,17 @@ def _below(schema: Schema | None, name: str) -> Schema | None:
 
 
 def _merge_keyed(target: list[Any], patch: list[Any], keys: list[str], items: Schema | None) -> list[Any]:
+    """An item without a key has the key's default, as a Network's hostConfig without nodeSelector has ""."""
+    defaults = {key: (_below(items, key) or {}).get("default") for key in keys}
+    places = {_mark(item, defaults): position for position, item in enumerate(target)}
     for item in patch:
-        for position, have in enumerate(target):
-            if all(have.get(key) == item.get(key) for key in keys):
-                target[position] = merge(have, item, items)
-                break
-        else:
+        position = places.get(_mark(item, defaults))
+        if position is None:
             target.append(merge({}, item, items))
+        else:
+            target[position] = merge(target[position], item, items)
     return target
+
+
+def _mark(item: dict[str, Any], defaults: dict[str, Any]) -> bytes:
+    return encode([item.get(key, default) for key, default in defaults.items()])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 
 from bascule_agent.netlink import in_netns, sysctl
-
 from bascule_lab.config import GATEWAY_MANAGEMENT, OUTSIDE_ADDRESS, OUTSIDE_ROUTER, VLANS, LabConfig
 from bascule_lab.fabric.errors import FabricError
 from bascule_lab.nodes import netns
@@ -45,7 +44,8 @@ def build(config: LabConfig) -> None:
     outside.add_route("default", via=OUTSIDE_ROUTER)
     for vlan in VLANS:
         _no_route_inside(config, vlan)
-    sysctl(config.gateway, {"net/ipv4/ip_forward": 1})
+    # arp_ignore: else it answers in one VLAN for its address in another
+    sysctl(config.gateway, {"net/ipv4/ip_forward": 1, "net/ipv4/conf/all/arp_ignore": 1})
 
 
 def _raise(config: LabConfig, name: str, cidr: str) -> None:

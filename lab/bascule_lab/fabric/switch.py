@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bascule_agent.bpf.objects import Layout, ensure
 
+from bascule_agent.bpf.objects import Layout, ensure
 from bascule_lab.config import LabConfig
 from bascule_lab.nodes import netns
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bascule_agent.netlink import in_netns
-
 from bascule_lab.guests.errors import GuestError
 
 BINARY = "qemu-system-x86_64"

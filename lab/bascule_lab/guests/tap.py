@@ -13,7 +13,6 @@ import struct
 from pathlib import Path
 
 from bascule_agent.netlink import in_netns
-
 from bascule_lab.guests.errors import GuestError
 
 _TUNSETIFF = 0x400454CA

@@ -73,7 +73,8 @@ class Kubelet:
         if pod is None or pod["metadata"]["labels"].get("kubevirt.io") != "virt-launcher":
             return
         if not pod["spec"].get("nodeName"):
-            await self._schedule(pod)
+            if pod["metadata"]["uid"] not in self._placed:  # else the cache has not seen the placement yet
+                await self._schedule(pod)
         elif pod["metadata"]["uid"] not in self._launches and pod["status"].get("phase") == "Pending":
             await self._attach(pod)
 

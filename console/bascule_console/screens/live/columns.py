@@ -37,10 +37,10 @@ def vm_columns(glyphs: Glyphs) -> list[Column[VmRow]]:
         return "" if row.vlan is None else str(row.vlan)
 
     return [
-        Column("name", "NAME", 12, lambda r: r.name, lambda r: r.name, tone=lambda _: "name", grow=2, most=28),
-        Column("namespace", "NAMESPACE", 10, lambda r: r.namespace, lambda r: r.namespace, priority=6, grow=1, most=16),
-        Column("node", "NODE", 8, lambda r: r.node or "-", lambda r: r.node, priority=1, grow=1, most=20),
-        Column("network", "NETWORK", 8, lambda r: r.network, lambda r: r.network, priority=5, grow=1, most=16),
+        Column("name", "NAME", 12, lambda r: r.name, lambda r: r.name, tone=lambda _: "name", grow=2, most=24),
+        Column("namespace", "NAMESPACE", 10, lambda r: r.namespace, lambda r: r.namespace, priority=6, grow=1, most=14),
+        Column("node", "NODE", 8, lambda r: r.node or "-", lambda r: r.node, priority=1, grow=1, most=12),
+        Column("network", "NETWORK", 8, lambda r: r.network, lambda r: r.network, priority=5, grow=1, most=12),
         Column("vlan", "VLAN", 4, vlan, lambda r: r.vlan or 0, priority=2, right=True),
         Column("ip", "IP", 13, lambda r: r.ip or "-", lambda r: _address(r.ip), priority=3, grow=1, most=15),
         Column("mac", "MAC", 17, lambda r: r.mac or "-", lambda r: r.mac, priority=4),

@@ -5,11 +5,12 @@ They render Text built from spans: no string from outside is parsed as markup.
 
 from __future__ import annotations
 
-from bascule.text import escape
 from rich.style import Style
 from rich.text import Text
 from textual.app import RenderResult
 from textual.widget import Widget
+
+from bascule.text import escape
 
 
 class Line(Widget):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bascule.text import escape
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from bascule.text import escape
 from bascule_console.actions.bindings import confirm_text
 from bascule_console.actions.registry import action
 from bascule_console.store.nodes import agent_target, is_ready, node_name

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
-from bascule.errors import BasculeError
-from bascule.text import escape
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -15,6 +13,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from bascule.errors import BasculeError
+from bascule.text import escape
 from bascule_console.screens.move.choose import DIALOG_CSS
 from bascule_console.screens.move.record import record_text
 from bascule_console.services.moves import PhaseSeen, RecordReady

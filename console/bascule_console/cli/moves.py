@@ -1,0 +1,82 @@
+"""`bascule moves list|show|export`: what moves were, and what their networks felt."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from bascule_console.cli.options import Subparsers, access
+from bascule_console.cli.output import Column, Row, narrate, write_document, write_json_line, write_rows
+from bascule_console.cli.vms import write_record
+
+
+def _loss(row: Row) -> str:
+    return "" if row["sent"] is None else f"{row['lost']}/{row['sent']}"
+
+
+def _gap(row: Row) -> str:
+    return "" if row["longest_gap_ms"] is None else f"{row['longest_gap_ms']:.0f} ms"
+
+
+LIST = (
+    Column("vm", "vm"),
+    Column("namespace", "namespace", wide=True),
+    Column("source", "source"),
+    Column("target", "target"),
+    Column("started", "started"),
+    Column("ended", "ended", wide=True),
+    Column("phase", "phase"),
+    Column("lost", _loss),
+    Column("longest gap", _gap),
+    Column("verdict", lambda row: row["verdict"] or "no record"),
+    Column("missing", "missing", wide=True),
+    Column("migration", "migration"),
+)
+
+
+def add_parser(sub: Subparsers) -> None:
+    """Declare the verbs."""
+    parser = sub.add_parser("moves", help="list, show or export move records")
+    verbs = parser.add_subparsers(dest="moves_verb", required=True, metavar="VERB")
+    verbs.add_parser("list", help="every move, newest first; exit 5 when an agent is silent")
+    show = verbs.add_parser("show", help="one cut-over record")
+    show.add_argument("name", metavar="VM|MIGRATION", help="a VM's newest move, or a migration by name or uid")
+    verbs.add_parser("export", help="every whole record, one JSON document a line (or -o json, yaml)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the verbs."""
+    return asyncio.run(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> int:
+    from bascule_console.services.agents import Agents
+    from bascule_console.services.cluster import connect
+    from bascule_console.services.records import find_record, move_records, move_rows
+
+    async with connect(access(args)) as cluster:
+        agents = Agents(cluster.bearer_token)
+        try:
+            records, answers = await move_records(cluster, agents)
+        finally:
+            await agents.close()
+        rows = await move_rows(cluster, records) if args.moves_verb == "list" else []
+    for node, why in sorted(answers.silent.items()):
+        narrate(f"{node} is silent: {why}")
+    if args.moves_verb == "list":
+        write_rows(rows, LIST, args.output)
+    elif args.moves_verb == "show":
+        write_record(find_record(records, args.name), args.output)
+    else:
+        _export(records, args.output)
+    return answers.exit_code
+
+
+def _export(records: list[Mapping[str, Any]], fmt: str) -> None:
+    if fmt in ("json", "yaml"):
+        write_document([dict(record) for record in records], fmt)
+        return
+    for record in records:
+        write_json_line(record)

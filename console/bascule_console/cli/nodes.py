@@ -1,0 +1,108 @@
+"""`bascule nodes list|show`: each node's trunk, bridges and ports, as its agent sees them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from bascule_console.cli.options import Subparsers, access
+from bascule_console.cli.output import Column, Row, narrate, write_document, write_rows
+
+
+def _agent(key: str) -> Any:
+    return lambda row: (row["agent"] or {}).get(key, "")
+
+
+def _trunk(key: str) -> Any:
+    return lambda row: (row["trunk"] or {}).get(key, "")
+
+
+def _carrier(row: Row) -> str:
+    if not row["trunk"]:
+        return ""
+    return "up" if row["trunk"].get("carrier") else "down"
+
+
+LIST = (
+    Column("name", "name"),
+    Column("ready", lambda row: "yes" if row["ready"] else "no"),
+    Column("agent", lambda row: f"{row['agent']['mode']} {row['agent']['version']}" if row["agent"] else "silent"),
+    Column("trunk", _trunk("name")),
+    Column("carrier", _carrier),
+    Column("mtu", _trunk("mtu"), wide=True),
+    Column("vlans", _trunk("vlans")),
+    Column("bridges", lambda row: len(row["bridges"]) if row["agent"] else ""),
+    Column("ports", lambda row: len(row["ports"]) if row["agent"] else ""),
+    Column("seen", _agent("seen"), wide=True),
+)
+BRIDGES = (
+    Column("bridge", "name"),
+    Column("network", "network"),
+    Column("vlan", "vlan"),
+    Column("up", lambda row: "yes" if row.get("up") else "no"),
+    Column("ports", "ports"),
+)
+PORTS = (
+    Column("vm", "vm"),
+    Column("nic", "nic"),
+    Column("vlan", "vlan"),
+    Column("mac", "mac"),
+    Column("ip", "ip"),
+    Column("state", "state"),
+    Column("reason", "reason"),
+)
+CONDITIONS = (
+    Column("condition", "type"),
+    Column("status", "status"),
+    Column("reason", "reason"),
+    Column("message", "message"),
+)
+
+
+def add_parser(sub: Subparsers) -> None:
+    """Declare the verbs."""
+    parser = sub.add_parser("nodes", help="list or show nodes: trunk, bridges, ports")
+    verbs = parser.add_subparsers(dest="nodes_verb", required=True, metavar="VERB")
+    verbs.add_parser("list", help="every node; exit 5 when an agent is silent")
+    verbs.add_parser("show", help="one node with its bridges and ports").add_argument("name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the verbs."""
+    return asyncio.run(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> int:
+    from bascule_console.services.agents import Agents
+    from bascule_console.services.cluster import connect
+    from bascule_console.services.reports import node_reports
+
+    one = args.nodes_verb == "show"
+    async with connect(access(args)) as cluster:
+        agents = Agents(cluster.bearer_token)
+        try:
+            documents, answers = await node_reports(cluster, agents, args.name if one else "")
+        finally:
+            await agents.close()
+    for node, why in sorted(answers.silent.items()):
+        narrate(f"{node} is silent: {why}")
+    if one:
+        _write_one(documents[0], args.output)
+    else:
+        write_rows(documents, LIST, args.output)
+    return answers.exit_code
+
+
+def _write_one(document: dict[str, Any], fmt: str) -> None:
+    if fmt not in ("table", "wide"):
+        write_document(document, fmt)
+        return
+    write_rows([document], LIST, "wide")
+    for rows, columns in ((document["bridges"], BRIDGES), (document["ports"], PORTS)):
+        if rows:
+            print()
+            write_rows(rows, columns, fmt)
+    if document["conditions"]:
+        print()
+        write_rows(document["conditions"], CONDITIONS, fmt)

@@ -1,0 +1,56 @@
+"""`bascule` and `bascule tui`: the terminal interface. Refuses a terminal that cannot show it, and says what can."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from bascule.errors import UsageError
+from bascule_console.cli.options import Subparsers, access
+from bascule_console.services.credentials import Access
+
+HEADLESS = "bascule vms list; bascule flows --last 20; bascule nodes list -o json"
+
+
+def add_parser(sub: Subparsers) -> None:
+    """Declare the verb."""
+    add_options(sub.add_parser("tui", help="the terminal interface"))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What a terminal may need; `bascule demo` takes the same."""
+    parser.add_argument("--ascii", action="store_true", help="symbols from ASCII only")
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark", help="colours (dark)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the interface until it is left."""
+    require_terminal()
+    return show(access(args), args)
+
+
+def require_terminal() -> None:
+    """Raise UsageError where no full-screen interface can stand. Textual draws on stderr and reads stdin."""
+    where = [name for name in ("stdin", "stdout", "stderr") if not getattr(sys, name).isatty()]
+    if where:
+        cause = f"{', '.join(where)} is not a terminal" if len(where) == 1 else f"{', '.join(where)} are no terminals"
+    elif os.environ.get("TERM", "dumb") == "dumb":
+        cause = "TERM is dumb"
+    else:
+        return
+    raise UsageError("the interface needs a terminal", cause=cause, fix=f"use the same without it: {HEADLESS}")
+
+
+def show(cluster: Access, args: argparse.Namespace) -> int:
+    """Run the app on a cluster."""
+    from bascule_console.app import BasculeApp
+    from bascule_console.services.session import Session
+    from bascule_console.store.store import Store
+
+    store = Store()
+    session = Session(store, cluster.kubeconfig, cluster.context)
+    theme = f"bascule-{args.theme}"
+    app = BasculeApp(store, session, read_only=args.read_only, ascii_only=args.ascii, theme=theme)
+    app.run()
+    return app.return_code or 0

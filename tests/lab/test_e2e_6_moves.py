@@ -1,0 +1,166 @@
+"""Live moves: complete records, identity kept, losses at most one probe above bare bridges in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from tests_lab import Lab, until
+
+import bascule.continuity
+from bascule.continuity.series import measure
+from bascule_agent.netlink import in_netns
+from bascule_agent.probes import IcmpProber
+from bascule_lab import machine
+from bascule_lab.bare.topology import BareLab
+from bascule_lab.config import LabConfig
+from bascule_lab.faults.block import block_port
+from bascule_lab.guests import template
+from bascule_lab.guests.spec import GuestSpec
+
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
+
+MOVES = 10
+SCHEMA = json.loads((Path(bascule.continuity.__file__).parent / "schema.json").read_text())
+
+
+def probed(netns: str, address: str, seconds: float) -> list[list[int | None]]:
+    """Probe an address from a namespace every 5 ms; [[seq, tx, rx], …]."""
+    prober = in_netns(netns, lambda: IcmpProber(address, 5.0))
+    prober.start()
+    time.sleep(seconds)
+    prober.stop_sending()
+    time.sleep(0.5)
+    drained = prober.drain()
+    prober.stop()
+    return as_series(drained)
+
+
+def as_series(drained: Any) -> list[list[int | None]]:
+    """The prober's arrays as a series."""
+    points: dict[int, list[int | None]] = {}
+    for seq, tx, rx in zip(drained.seq, drained.tx_ns, drained.rx_ns, strict=True):
+        points[seq] = [seq, tx, rx or None]
+    return [points[seq] for seq in sorted(points)]
+
+
+class Bare:
+    """One guest on plain bridges, moved back and forth; the same prober counts."""
+
+    def __init__(self, state: Path) -> None:
+        self._config = LabConfig(prefix="tb", state=state)
+        self._loop = asyncio.new_event_loop()
+        self._at = 0
+
+    def start(self) -> None:
+        """Build it and wait for the guest."""
+        machine.prepare(self._config)
+        self._loop.run_until_complete(self._start())
+
+    async def _start(self) -> None:
+        self._lab = BareLab(self._config, await template.ensure())
+        await self._lab.start()
+        await self._lab.add_guest(GuestSpec("bare", "52:54:00:00:6e:63", "10.110.0.99"), "node1")
+
+    def move(self) -> tuple[int, float]:
+        """Move it to the other node; (lost probes, STOP to RESUME in ms)."""
+        target = ("node2", "node1")[self._at]
+        self._at = 1 - self._at
+        found: list[list[list[int | None]]] = []
+        thread = threading.Thread(target=lambda: found.append(probed(self._config.gateway, "10.110.0.99", 2.5)))
+        thread.start()
+        time.sleep(0.5)
+        result = self._loop.run_until_complete(self._lab.move("bare", target))
+        thread.join()
+        assert result.ok, result.failure
+        assert result.stop_to_resume_ms is not None
+        return measure(found[0], 5.0).lost, result.stop_to_resume_ms
+
+    def stop(self) -> None:
+        """Remove everything."""
+        self._loop.run_until_complete(self._lab.stop())
+        self._loop.close()
+        machine.cleanup(self._config)
+
+
+def icmp_from_gateway(record: dict[str, Any]) -> dict[str, Any]:
+    """The record's ICMP probe from the gateway."""
+    found: dict[str, Any] = next(p for p in record["probes"] if p["kind"] == "icmp" and p["from"] == "gateway")
+    return found
+
+
+def check_record(record: dict[str, Any]) -> None:
+    """Complete by its schema; identity kept; evidence adds up."""
+    jsonschema.validate(record, SCHEMA)
+    assert record["missing"] == []
+    for what in ("ip", "mac", "vlan"):
+        assert record[what]["before"] == record[what]["after"]
+    assert record["tcp"]["alive"]
+    assert record["verdict"] == "kept" or record["verdict"]["verdict"] == "kept"
+    for probe in record["probes"]:
+        assert len(probe["series"]) == probe["sent"]
+        assert sum(rx is None for _, _, rx in probe["series"]) == probe["lost"]
+    assert record["announcements"]
+    assert record["announcements"][0]["node"] == record["target"]
+    assert record["qemu"]["stop_to_resume_ms"] > 0
+    assert record["qemu"]["downtime_ms"] is not None
+
+
+def test_ten_moves_against_bare_bridges(lab: Lab, tmp_path: Path) -> None:
+    vm = "web-1"
+    home = lab.node_of(vm)
+    away = next(n for n in ("node1", "node2", "node3") if n != home)
+    bare = Bare(tmp_path / "bare")
+    bare.start()
+    full_lost, bare_lost, pauses, bare_pauses = [], [], [], []
+    try:
+        for number in range(MOVES):
+            record = lab.cli("-o", "json", "vms", "move", vm, "--to", (away, home)[number % 2]).json
+            check_record(record)
+            full_lost.append(icmp_from_gateway(record)["lost"])
+            pauses.append(record["qemu"]["stop_to_resume_ms"])
+            lost, pause = bare.move()
+            bare_lost.append(lost)
+            bare_pauses.append(pause)
+    finally:
+        bare.stop()
+    print(f"lost: lab {sorted(full_lost)}, bare {sorted(bare_lost)}")
+    print(f"STOP to RESUME ms: lab {sorted(pauses)}, bare {sorted(bare_pauses)}")
+    assert statistics.median(full_lost) <= statistics.median(bare_lost) + 1
+
+
+def test_a_planted_block_is_found_in_a_series(lab: Lab) -> None:
+    entry = next(g for g in lab.status()["guests"] if g["name"] == "web-3")
+    found: list[list[list[int | None]]] = []
+    thread = threading.Thread(target=lambda: found.append(probed("bl-gw", "10.110.0.13", 2.0)))
+    thread.start()
+    time.sleep(0.7)
+    block_port(entry["netns"], entry["interface"], 150)
+    thread.join()
+    assert abs(measure(found[0], 5.0).lost_window_ms - 150) <= 6
+
+
+def test_a_planted_block_is_found_in_a_record(lab: Lab) -> None:
+    vm = "web-3"
+    target = next(n for n in ("node1", "node2", "node3") if n != lab.node_of(vm))
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(lab.cli("-o", "json", "vms", "move", vm, "--to", target)))
+    thread.start()
+
+    def moved() -> Any:
+        here = [g for g in lab.status()["guests"] if g["name"] == vm]
+        return here[0] if len(here) == 1 and here[0]["node"] == target else None
+
+    entry = until("the VM has moved", moved)
+    block_port(entry["netns"], entry["interface"], 150)
+    thread.join()
+    record = result[0].json
+    stats = measure(icmp_from_gateway(record)["series"], 5.0)
+    assert abs(stats.lost_window_ms - 150) <= 6
