@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,11 @@ from bascule_agent.apply.lock import node_lock
 from bascule_agent.apply.loop import Loop
 from bascule_agent.apply.moving import MoveFeed
 from bascule_agent.apply.node import Node
+from bascule_agent.apply.pins import open_pins, remove_others
 from bascule_agent.apply.ports import Ports
 from bascule_agent.apply.tell import Teller
 from bascule_agent.apply.worker import Worker
-from bascule_agent.bpf import layout
-from bascule_agent.bpf.objects import Objects, ensure
+from bascule_agent.bpf.objects import Objects
 from bascule_agent.errors import describe
 from bascule_agent.flows.collect import Collector
 from bascule_agent.flows.hub import Hub
@@ -55,13 +53,12 @@ class Config:
 
 
 def run(config: Config) -> int:
-    """Until SIGTERM or SIGINT; 0. Detaches nothing."""
+    """Until SIGTERM or SIGINT, then 0; 1 when a part of the agent died. Detaches nothing."""
     with node_lock(config.socket):
-        asyncio.run(_main(config))
-    return 0
+        return asyncio.run(_main(config))
 
 
-async def _main(config: Config) -> None:
+async def _main(config: Config) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,27 +68,23 @@ async def _main(config: Config) -> None:
     if config.mode == "manage":
         objects = await worker(open_pins, config.pin_root / config.node)
     async with await Cluster.open(config.kubeconfig) as cluster:
-        agent = Agent(config, cluster, worker, objects)
-        await agent.run(stop)
+        agent = Agent(config, cluster, worker, objects, stop)
+        await agent.run()
     worker.close()
     if objects is not None:
         objects.close()
     log.info("stopped; everything stays attached")
-
-
-def open_pins(root: Path) -> Objects:
-    """Open this version's pins, building them when they are not there (BpfError)."""
-    before = time.monotonic()
-    objects = ensure(layout.SOURCE, root, layout.defines(), layout.LAYOUT)
-    log.info("pins at %s, %.0f ms", objects.pin_dir, (time.monotonic() - before) * 1e3)
-    return objects
+    return 1 if agent.died else 0
 
 
 class Agent:
     """One node's agent; everything but the Worker's calls runs on one event loop."""
 
-    def __init__(self, config: Config, cluster: Cluster, worker: Worker, objects: Objects | None) -> None:
+    def __init__(
+        self, config: Config, cluster: Cluster, worker: Worker, objects: Objects | None, stop: asyncio.Event
+    ) -> None:
         self._config, self._cluster, self._objects, self._worker = config, cluster, objects, worker
+        self._stop = stop
         self._host = Host(objects)
         self._ports = Ports(config.node, self._host, worker)
         self._node = Node(config.node, self._host, worker, self._ports, objects is not None)
@@ -111,9 +104,11 @@ class Agent:
         self._hub = Hub()
         self._tasks: list[asyncio.Task[None]] = []
         self._first: tuple[int, int] | None = None
+        self._cleaned = False
+        self.died = False
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve, watch, act, until `stop`."""
+    async def run(self) -> None:
+        """Serve, watch, act, until told to stop."""
         listener = await listen(
             Service(self._parts(), Gate(self._config.node, self._cluster.create)), self._config.socket
         )
@@ -123,7 +118,7 @@ class Agent:
         events, collector = self._kernel_side()
         self._start(self._begin(), "begin")
         try:
-            await stop.wait()
+            await self._stop.wait()
         finally:
             monitor.close()
             await listener.stop()
@@ -144,8 +139,16 @@ class Agent:
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_report_death)
+        task.add_done_callback(self._ended)
         self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A part that ends by an error ends the agent: half an agent would look alive. The data plane stays."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("%s died: %s", task.get_name(), describe(error)[0], exc_info=error)
+            self.died = True
+            self._stop.set()
 
     async def _begin(self) -> None:
         self._start(self._teller.run(), "tell")
@@ -176,6 +179,9 @@ class Agent:
         self._teller.told(known, done.outcomes)
         if done.again:
             self._loop.poke()
+        elif done.complete and self._objects is not None and not self._cleaned:
+            self._cleaned = True
+            await self._worker(remove_others, self._objects.pin_dir)
         return done.complete
 
     def _parts(self) -> Parts:
@@ -193,13 +199,3 @@ class Agent:
         adopted, changes = self._first or (self._ports.adopted, 0)
         view = AgentView(self._config.mode, self._teller.seen, adopted, changes)
         return build(self._config.node, view, observed, self._node.trunk, self._ports.views(), self._teller.outcomes)
-
-
-def _report_death(task: asyncio.Task[None]) -> None:
-    """A part that ends by an error ends the agent: half an agent would look alive. The data plane stays."""
-    if task.cancelled() or task.exception() is None:
-        return
-    error = task.exception()
-    assert error is not None
-    log.critical("%s died: %s", task.get_name(), describe(error)[0], exc_info=error)
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from bascule.flows.reasons import Reason
 from bascule.hostplan.desired import Desired, Segment, TrunkUse
 from bascule.hostplan.names import bridge_mac, link_name
 from bascule.hostplan.plan import plan
@@ -162,7 +164,6 @@ class Guest:
     mac: str
     ip: str
     ifindex: int = 0
-    spare: bool = False
 
     @property
     def netns(self) -> str:
@@ -273,8 +274,6 @@ class Bed:
 
 def drops(node: Node, ifindex: int) -> dict[str, int]:
     """Packets that a port dropped since the last drain, by reason."""
-    from bascule.flows.reasons import Reason
-
     records = swap_and_drain(node.objects).records
     mine = records[(records["ifindex"] == ifindex) & (records["verdict"] == 3)]
     found: dict[str, int] = {}

@@ -5,11 +5,13 @@ Witnesses: a raw socket on the wire and one in every other guest.
 
 from __future__ import annotations
 
-import struct
+import socket
 import time
 
 import pytest
-from tests.agent.conftest import BROADCAST, Guest, arp, drops, frame, ipv4, mac_raw, tag, until
+from tests.agent.conftest import BROADCAST, Guest, arp, drops, frame, ipv4, tag, until
+
+from bascule_agent.netlink import in_netns
 
 pytestmark = pytest.mark.root
 SETTLE_S = 0.03
@@ -26,7 +28,11 @@ DROPPED = {
     "a tag of another VLAN": ("a1", lambda g, p: to_peer(g, p, tag(120) + ipv4(g.ip, p.ip)), "tagged"),
     "a tag out of the native VLAN": ("c1", lambda g, p: to_peer(g, p, tag(110) + ipv4(g.ip, p.ip)), "tagged"),
     "802.1ad with VID 0": ("a1", lambda g, p: to_peer(g, p, tag(0, 0x88A8) + ipv4(g.ip, p.ip)), "tagged"),
-    "a tag behind a priority tag": ("a1", lambda g, p: to_peer(g, p, tag(0) + tag(120) + ipv4(g.ip, p.ip)), "double-tag"),
+    "a tag behind a priority tag": (
+        "a1",
+        lambda g, p: to_peer(g, p, tag(0) + tag(120) + ipv4(g.ip, p.ip)),
+        "double-tag",
+    ),
     "two priority tags": ("a1", lambda g, p: to_peer(g, p, tag(0) + tag(0) + ipv4(g.ip, p.ip)), "double-tag"),
     "three tags": (
         "a1",
@@ -64,7 +70,11 @@ DROPPED = {
     "half an IPv4 header": ("a1", lambda g, p: to_peer(g, p, ipv4(g.ip, p.ip)[:12]), "runt"),
     "half an ARP": ("a1", lambda g, p: frame(BROADCAST, g.mac, arp(g.mac, g.ip, p.ip)[:20]), "runt"),
     "IPv4 of version 6": ("a1", lambda g, p: to_peer(g, p, b"\x08\x00\x65" + ipv4(g.ip, p.ip)[3:]), "malformed"),
-    "IPv4 with a header of 16 bytes": ("a1", lambda g, p: to_peer(g, p, b"\x08\x00\x44" + ipv4(g.ip, p.ip)[3:]), "malformed"),
+    "IPv4 with a header of 16 bytes": (
+        "a1",
+        lambda g, p: to_peer(g, p, b"\x08\x00\x44" + ipv4(g.ip, p.ip)[3:]),
+        "malformed",
+    ),
     "ARP for another hardware": (
         "a1",
         lambda g, p: frame(BROADCAST, g.mac, b"\x08\x06\x00\x06" + arp(g.mac, g.ip, p.ip)[4:]),
@@ -128,13 +138,12 @@ def test_a_priority_tag_counts_as_untagged(bed, vms, watched):
     assert drops(a1.node, a1.ifindex) == {}
 
 
-def raw(text: str) -> bytes:
-    return mac_raw(text)
-
-
-# name: (what the wire brings for a1 in VLAN 110, reason)
+# name: (what the bridge has for a1, reason)
 TOWARDS = {
-    "unicast for another MAC": (lambda g: frame("52:54:00:00:99:97", OTHER, ipv4("10.110.0.98", g.ip)), "not-for-this-mac"),
+    "unicast for another MAC": (
+        lambda g: frame("52:54:00:00:99:97", OTHER, ipv4("10.110.0.98", g.ip)),
+        "not-for-this-mac",
+    ),
     "IPv4 broadcast": (lambda g: frame(BROADCAST, OTHER, ipv4("10.110.0.98", "10.110.0.255")), "ip-broadcast"),
     "IPv4 multicast": (lambda g: frame("01:00:5e:00:00:05", OTHER, ipv4("10.110.0.98", "224.0.0.5")), "ip-multicast"),
     "ARP to a group": (lambda g: frame("01:00:5e:00:00:05", OTHER, arp(OTHER, "10.110.0.98", g.ip)), "multicast"),
@@ -149,14 +158,9 @@ TOWARDS = {
 def test_what_the_guest_must_not_get_is_dropped_towards_it(bed, vms, case):
     make, reason = TOWARDS[case]
     a1 = vms["a1"]
-    bed.station().close()
     bed.drain()
     witness = a1.witness()
-    stub = a1.node.stub(110)
-    data = make(a1)
-    # Straight into the bridge: the trunk program would refuse the last case before the port could.
-    a1.node.netlink.set(stub, up=True)
-    bridge_in(a1, data)
+    bridge_in(a1, make(a1))  # straight into the bridge: what the trunk lets in is another test's matter
     time.sleep(SETTLE_S)
     found = drops(a1.node, a1.ifindex)
     assert found == {reason: 1}
@@ -166,10 +170,6 @@ def test_what_the_guest_must_not_get_is_dropped_towards_it(bed, vms, case):
 
 def bridge_in(guest: Guest, data: bytes) -> None:
     """Send a frame as the bridge's own device, which floods or forwards it to the port."""
-    import socket
-
-    from bascule_agent.netlink import in_netns
-
     name = guest.node.netlink.link(guest.node.bridge(guest.vlan)).name
 
     def go() -> None:
@@ -178,15 +178,3 @@ def bridge_in(guest: Guest, data: bytes) -> None:
             sock.send(data)
 
     in_netns(guest.node.netns, go)
-
-
-def test_a_tag_in_metadata_towards_the_guest_is_dropped(bed, vms):
-    """What demux lets in has no tag left; the port looks again all the same."""
-    a1 = vms["a1"]
-    bed.drain()
-    witness = a1.witness()
-    bridge_in(a1, frame(a1.mac, OTHER, struct.pack("!HH", 0x8100, 110) + ipv4("10.110.0.98", a1.ip)))
-    time.sleep(SETTLE_S)
-    assert sum(drops(a1.node, a1.ifindex).values()) == 1
-    assert witness.seen() == []
-    witness.close()

@@ -9,9 +9,10 @@ import contextlib
 import time
 
 import pytest
+from tests.agent.conftest import BROADCAST, NATIVE, Bed, Guest, arp, frame, ipv4, tag, until
+
 from bascule.flows.reasons import Reason
 from bascule_agent.netlink import Netlink
-from tests.agent.conftest import BROADCAST, NATIVE, Bed, Guest, arp, frame, ipv4, tag, until
 
 pytestmark = pytest.mark.root
 NOBODY = "52:54:00:00:99:99"

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.agent.conftest import BROADCAST, Bed, Guest, arp, frame, ipv4, mac_raw, tag, until
+
 from bascule.flows.record import ALLOW, EGRESS, INGRESS
 from bascule_agent.bpf import layout
 from bascule_agent.bpf.flows_map import Drained, swap_and_drain
 from bascule_agent.bpf.objects import ensure
 from bascule_agent.netlink import in_netns
 from bascule_agent.ports import PortManager
-from tests.agent.conftest import BROADCAST, Bed, Guest, arp, frame, ipv4, mac_raw, tag, until
 
 pytestmark = pytest.mark.root
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.agent.conftest import BROADCAST, Bed, Guest, Node, arp, drops, frame, ipv4, until
+
 from bascule_agent.bpf.layout import EVENT, EventKind, PortState
 from bascule_agent.bpf.ring import Ring
 from bascule_agent.netlink import FdbEntry
-from tests.agent.conftest import BROADCAST, Bed, Guest, Node, arp, drops, frame, ipv4, until
 
 pytestmark = pytest.mark.root
 MAC, IP = "52:54:00:00:6e:aa", "10.110.0.60"

@@ -117,6 +117,8 @@ def record(
 class Scene:
     """A store that is filled step by step."""
 
+    noon_ns = NOON_NS
+    node = staticmethod(node)
     record = staticmethod(record)
     move_record = staticmethod(lambda *args, **more: move_record(*args, **more))
 

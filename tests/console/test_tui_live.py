@@ -60,11 +60,10 @@ async def test_vms_flows_and_ledger_arrive(live: Any, scene: Any) -> None:
         live.agents["node2"].drain()  # tells whose port 10.110.0.12 is
         live.agents["node1"].drain(scene.record(20, "web-1", "web-2", packets=41))
         await until(pilot, lambda: len(screen.flows.view) == 1)
-        await pilot.pause(0.3)
+        await until(pilot, lambda: "web-2:7" in text_of(app) and "seen 41" in text_of(app))
         shown = text_of(app)
-        print(shown, app.store.flows._store.names.ports)
         assert "lab-admin" in shown and "3 nodes · 3 agents" in shown
-        assert "web-1:40000" in shown and "web-2:7" in shown and "✓ allow" in shown
+        assert "web-1:40000" in shown and "✓ allow" in shown
         assert "seen 41 = sent 41 + lost 0" in shown
 
 
@@ -105,8 +104,7 @@ async def test_m_moves_a_vm_and_shows_the_record(live: Any) -> None:
         await playing
         shown = text_of(app)
         assert "✓ Scheduling" in shown and "✓ Succeeded" in shown
-        print(shown)
-        assert "3 of 400" in shown or "3/400" in shown or "lost 3" in shown
+        assert "400 sent every 5 ms, 3 lost" in shown
         await pilot.press("escape")
         assert app.screen is screen
         await pilot.press("r")

@@ -163,6 +163,13 @@ def test_a_silent_guest_is_named_and_the_network_is_not_blamed() -> None:
     assert "points to the guest, not to the network (PostCopy)" in document["reasons"][0]["message"]
 
 
+def test_a_session_that_only_stalls_is_neither_alive_nor_dead() -> None:
+    document = record(probes=[tcp(lost=lambda ms: ms >= 980)], guest_frames=0).to_json()
+    assert document["tcp"] == {"alive": None, "resets": 0, "sessions": 1}
+    assert "TCP stalled: no line came back after the cut-over" in summary_lines(document)
+    assert record(probes=[icmp(), tcp("reset by the peer")]).to_json()["tcp"]["alive"] is False
+
+
 def test_silence_with_other_evidence_is_not_the_guests_fault() -> None:
     assert silent(guest_frames=7) == ("broken", ["unreachable"])
     spoken = [{"kind": "ip", "at": RESUME + MS, "node": "node2", "port": "pod1"}]

@@ -162,7 +162,9 @@ def test_names_fit_and_aliases_read_back(role: names.Role, network: str, vid: in
     assert parse_alias(alias(role, network, vid)) == names.Owner(network, vid, role)
 
 
-@pytest.mark.parametrize("text", ["", "bascule:b:dc1/0", "bascule:b:dc1/4095", "bascule:q:dc1/1", "bascule:b:dc1/1x", "bascule:b:/1"])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    "text", ["", "bascule:b:dc1/0", "bascule:b:dc1/4095", "bascule:q:dc1/1", "bascule:b:dc1/1x", "bascule:b:/1"]
+)
 def test_other_aliases_are_not_ours(text: str) -> None:
     assert parse_alias(text) is None
 

@@ -33,7 +33,11 @@ def network(name: str, trunk: str, native: int | None = None) -> Network:
 def states(draw: st.DrawFn, halves: bool = True) -> Observed:
     """Any node: two trunks, links of ours and of others, whole pairs and halves, and maps with stale entries."""
     links = [ObservedLink(1, "trunk0", up=draw(st.booleans())), ObservedLink(2, "trunk1", "veth", mtu=9000)]
-    names = draw(st.permutations([*(f"l{i}" for i in range(12)), *(link_name(r, n, v) for r in "bsx" for n in NETWORKS for v in VIDS)]))  # fmt: skip  # noqa: E501
+    names = draw(
+        st.permutations(
+            [*(f"l{i}" for i in range(12)), *(link_name(r, n, v) for r in "bsx" for n in NETWORKS for v in VIDS)]
+        )
+    )
 
     def one(kind: str, role: str) -> ObservedLink:
         key = (draw(st.sampled_from(NETWORKS)), draw(st.sampled_from(VIDS)))
@@ -41,7 +45,9 @@ def states(draw: st.DrawFn, halves: bool = True) -> Observed:
         index, free = len(links) + 1, [name for name in names if name not in {link.name for link in links}]
         proper = link_name(role, *key)  # type: ignore[arg-type]
         name = proper if proper in free and draw(st.booleans()) else free[0]
-        links.append(ObservedLink(index, name, kind, label, draw(st.booleans()), mtu=draw(st.sampled_from((1500, 9000)))))  # fmt: skip  # noqa: E501
+        links.append(
+            ObservedLink(index, name, kind, label, draw(st.booleans()), mtu=draw(st.sampled_from((1500, 9000))))
+        )
         return links[-1]
 
     for _ in range(draw(st.integers(0, 4))):

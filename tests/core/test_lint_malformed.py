@@ -1,4 +1,4 @@
-"""Whatever a document looks like, lint answers and does not raise: JSON-ish values, and dc1.yaml with a value replaced."""
+"""Whatever a document looks like, lint answers and does not raise: any JSON, and dc1.yaml with one value replaced."""
 
 from __future__ import annotations
 

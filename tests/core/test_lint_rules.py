@@ -84,7 +84,7 @@ CASES: list[tuple[str, str, Callable[[list[Doc]], None]]] = [
         "unknown-field",
         f"{HOST}.hostConnections[0].trunkPort.vlans",
         put(1, f"{HOST}.hostConnections[0].trunkPort", "vlans", [1]),
-    ),  # fmt: skip  # noqa: E501
+    ),
     ("field-type", f"{VLANS}[1].vlan.id", put(1, f"{VLANS}[1].vlan", "id", "110")),
     ("field-missing", HOST + ".bridge", put(1, HOST, "bridge", {})),
     ("field-missing", VLANS, put(1, L2, "vlans", [])),
@@ -94,7 +94,7 @@ CASES: list[tuple[str, str, Callable[[list[Doc]], None]]] = [
         "network-vlan-id",
         f"{VLANS}[1].vlan.range.end",
         put(1, f"{VLANS}[1]", "vlan", {"range": {"start": 110, "end": 5000}}),
-    ),  # fmt: skip  # noqa: E501
+    ),
     ("network-vlan-range", f"{VLANS}[3].vlan.range", add(1, VLANS, {"vlan": {"range": {"start": 9, "end": 8}}})),
     ("network-vlan-duplicate", f"{VLANS}[3].vlan", add(1, VLANS, {"vlan": {"range": {"start": 115, "end": 121}}})),
     ("network-cidr", f"{VLANS}[1].subnets[0].cidr", put(1, f"{VLANS}[1].subnets", 0, subnet("10.110.0.0"))),
@@ -107,18 +107,18 @@ CASES: list[tuple[str, str, Callable[[list[Doc]], None]]] = [
         "network-native-vlan",
         f"{HOST}.hostConnections[0].trunkPort.nativeVLAN",
         put(1, f"{HOST}.hostConnections[0].trunkPort", "nativeVLAN", 99),
-    ),  # fmt: skip  # noqa: E501
+    ),
     ("network-trunk-none", f"{HOST}.hostConnections", drop(1, HOST, "hostConnections")),
     (
         "network-bridge-reserved",
         f"{HOST}.bridge.existingBridge.name",
         put(1, HOST, "bridge", {"existingBridge": {"name": "calb-dc1"}}),
-    ),  # fmt: skip  # noqa: E501
+    ),
     (
         "network-link-name",
         f"{HOST}.bridge.existingBridge.name",
         put(1, HOST, "bridge", {"existingBridge": {"name": "a" * 16}}),
-    ),  # fmt: skip  # noqa: E501
+    ),
     ("network-stp", f"{HOST}.bridge.managedBridge.stp", put(1, f"{HOST}.bridge.managedBridge", "stp", True)),
     ("network-selector-duplicate", f"{L2}.hostConfig[1].nodeSelector", add(1, f"{L2}.hostConfig", host(""))),
     ("network-selector-parse", f"{HOST}.nodeSelector", put(1, HOST, "nodeSelector", "rack == a")),
@@ -127,12 +127,12 @@ CASES: list[tuple[str, str, Callable[[list[Doc]], None]]] = [
         "network-next-hop",
         f"{VLANS}[1].subnets[1].routes[0].action.nextHop",
         add(1, f"{VLANS}[1].subnets", subnet("10.9.0.0/24", via="10.8.0.1")),
-    ),  # fmt: skip  # noqa: E501
+    ),
     (
         "network-next-hop",
         f"{VLANS}[1].subnets[1].routes[0].action.nextHop",
         add(1, f"{VLANS}[1].subnets", subnet("10.9.0.0/24", via="10.9.0.255")),
-    ),  # fmt: skip  # noqa: E501
+    ),
     ("network-trunk-shared", f"{HOST}.hostConnections[0].trunkPort.interface.name", second_network),
     ("network-bridge-shared", f"{HOST}.bridge.existingBridge.name", shared_bridge),
     ("nad-config", "spec.config", put(NAD, "spec", "config", "{")),
@@ -152,7 +152,7 @@ CASES: list[tuple[str, str, Callable[[list[Doc]], None]]] = [
         "vm-nad-not-found",
         "spec.template.spec.networks[0].multus.networkName",
         put(WEB, "spec.template.spec.networks[0].multus", "networkName", "vlan-9"),
-    ),  # fmt: skip  # noqa: E501
+    ),
     ("vm-mac-missing", f"{NICS}[0].macAddress", drop(WEB, f"{NICS}[0]", "macAddress")),
     ("vm-mac-invalid", f"{NICS}[0].macAddress", put(WEB, f"{NICS}[0]", "macAddress", "53:54:00:00:6e:01")),
     ("vm-mac-duplicate", f"{NICS}[0].macAddress", put(WEB, f"{NICS}[0]", "macAddress", "52:54:00:00:6E:02")),
@@ -165,7 +165,7 @@ CASES: list[tuple[str, str, Callable[[list[Doc]], None]]] = [
         "vm-annotation-key",
         f"{NOTES}[cni.projectcalico.org/eth0.ipAddrs]",
         put(WEB, NOTES, "cni.projectcalico.org/eth0.ipAddrs", '["10.110.0.99"]'),
-    ),  # fmt: skip  # noqa: E501
+    ),
 ]
 
 
@@ -216,13 +216,11 @@ def test_a_trunk_of_the_same_name_on_other_nodes_is_not_shared() -> None:
         network["metadata"]["name"] = f"dc-{rack}"
         network["spec"]["l2Bridge"]["hostConfig"] = [host(f"rack == '{rack}'")]
         networks.append(network)
-    nodes = [
-        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"n{rack}", "labels": {"rack": rack}}}
-        for rack in "ab"
-    ]
+    metas: list[Doc] = [{"name": f"n{rack}", "labels": {"rack": rack}} for rack in "ab"]
+    nodes = [{"apiVersion": "v1", "kind": "Node", "metadata": meta} for meta in metas]
     assert _ids(lint(networks)) == {"network-trunk-shared"}
     assert lint(networks, context=nodes) == []
-    nodes[0]["metadata"]["labels"]["rack"] = "b"  # type: ignore[index]
+    metas[0]["labels"]["rack"] = "b"
     networks[0]["spec"]["l2Bridge"]["hostConfig"][0]["nodeSelector"] = "has(rack)"
     (first, second) = lint(networks, context=nodes)
     assert "on node n" in first.message and first.field == second.field

@@ -19,5 +19,5 @@ def test_what_is_escaped() -> None:
 def test_the_result_is_printable_and_encodes(text: str) -> None:
     result = escape(text)
     assert result.isprintable()
-    assert result.encode()
+    assert result.encode().decode() == result
     assert escape(result) == result

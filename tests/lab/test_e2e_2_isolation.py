@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,22 +52,21 @@ def test_the_native_vlan_is_untagged_on_the_wire(lab: Lab) -> None:
 def test_vlan_110_never_reaches_120(lab: Lab, kind: str) -> None:
     source = mac("52:54:00:00:6e:01")
     guests = [g for g in lab.status()["guests"] if g["state"] == "running"]
-    others = [Capture(g["netns"], g["interface"]) for g in guests if not g["name"].startswith("web-")]
     own = next(g for g in guests if g["name"] == "web-1")
-    with Capture(own["netns"], own["interface"]) as sent:
-        lab.guest("web-1", "ip route replace 10.120.0.0/24 dev eth0")
-        if kind == "broadcast":
-            lab.guest("web-1", "ping -c 2 -W 1 10.120.0.11", check=1)
-        else:
+    with ExitStack() as stack:
+        others = [
+            stack.enter_context(Capture(g["netns"], g["interface"])) for g in guests if not g["name"].startswith("web-")
+        ]
+        sent = stack.enter_context(Capture(own["netns"], own["interface"]))
+        lab.guest("web-1", "ip route add 10.120.0.0/24 dev eth0")
+        if kind != "broadcast":
             known = "52:54:00:00:78:01" if kind == "unicast" else "52:54:00:99:99:99"
-            lab.guest("web-1", f"ip neigh replace 10.120.0.11 lladdr {known} dev eth0 nud permanent")
-            lab.guest("web-1", "ping -c 2 -W 1 10.120.0.11", check=1)
+            lab.guest("web-1", f"arp -i eth0 -s 10.120.0.11 {known}")
+        lab.guest("web-1", "ping -c 2 -W 1 10.120.0.11", check=1)
         settle()
+        lab.guest("web-1", "arp -d 10.120.0.11; ip route del 10.120.0.0/24 dev eth0", check=None)
         left = sent.frames(lambda data: data[6:12] == source and bytes([10, 120, 0, 11]) in data[:42])
         arrived = [frame for capture in others for frame in capture.frames(lambda data: data[6:12] == source)]
-    for capture in others:
-        capture.close()
-    lab.guest("web-1", "ip neigh flush dev eth0; ip route del 10.120.0.0/24 dev eth0", check=None)
     assert left, "the guest sent nothing, so nothing is proven"
     assert arrived == []
 

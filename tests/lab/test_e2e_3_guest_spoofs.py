@@ -31,13 +31,13 @@ def test_a_lying_guest_is_dropped(lab: Lab, reason: str, commands: str) -> None:
     entry = {g["name"]: g for g in lab.status()["guests"]}["web-4"]
     before = drops(lab, "web-4").get(reason, 0)
     with Capture(f"bl-{entry['node']}", "trunk0") as wire:
-        lab.guest("web-4", "ip neigh replace 10.110.0.1 lladdr 02:00:00:00:00:01 dev eth0")
+        lab.guest("web-4", "arp -i eth0 -s 10.110.0.1 02:00:00:00:00:01")
         lab.guest("web-4", commands, check=None)
         settle(1.2)
         lied = wire.frames(
             lambda data: data[6:12] == mac("52:54:00:00:6e:99") or data[26:30] == bytes([10, 110, 0, 99])
         )
-    undo = "ip link set eth0 address 52:54:00:00:6e:04; ip addr del 10.110.0.99/24 dev eth0; ip neigh flush dev eth0"
+    undo = "ip link set eth0 address 52:54:00:00:6e:04; ip addr del 10.110.0.99/24 dev eth0; arp -d 10.110.0.1"
     lab.guest("web-4", undo, check=None)
     assert lied == []
     assert drops(lab, "web-4").get(reason, 0) > before

@@ -68,7 +68,7 @@ def test_agent_killed_under_traffic(lab: Lab) -> None:
         time.sleep(2)
         lab.lab("fault", "kill-agent", node, "--down", "3")
         assert lab.cli("nodes", "list", "-o", "json", check=5).json, "a silent agent is exit 5"
-        lab.guest("web-2", "ip route replace 10.120.0.0/24 dev eth0; ping -c 2 -W 1 10.120.0.11", check=1)
+        lab.guest("web-2", "ip route add 10.120.0.0/24 dev eth0; ping -c 2 -W 1 10.120.0.11", check=1)
         lab.guest("web-2", "ip route del 10.120.0.0/24 dev eth0")
         thread.join()
         got = receiver.frames(lambda d: d[:6] == mac(TARGET) and d[36:38] == struct.pack("!H", PORT))

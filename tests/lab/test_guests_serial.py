@@ -32,9 +32,7 @@ def test_garbage_is_never_an_answer(line: str) -> None:
     assert parse_answer(line.split(), "ab12") is None
 
 
-@pytest.mark.parametrize(
-    "line", ["OUT other 0 aGk=", "OUT ab12 x aGk=", "OUT ab12 0 aGk", "OUT ab12 0 a b", "OUT ab12"]
-)
+@pytest.mark.parametrize("line", ["OUT other 0 aGk=", "OUT ab12 x aGk=", "OUT ab12 0 aGk", "OUT ab12 0 a b", "OUT"])
 def test_a_damaged_answer_is_none(line: str) -> None:
     assert parse_answer(line.split(), "ab12") is None
 

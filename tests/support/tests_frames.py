@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bascule_agent.netlink import in_netns
 
 _SOL_PACKET, _AUXDATA, _VLAN_VALID, _OUTGOING = 263, 8, 0x10, 4
-_ALL = 3
+_ALL, _RCVBUFFORCE = 3, 33
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _open(interface: str) -> socket.socket:
     raw.bind((interface, 0))
     raw.setblocking(False)
     raw.setsockopt(_SOL_PACKET, _AUXDATA, 1)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 64 << 20)
+    raw.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, 64 << 20)
     return raw
 
 

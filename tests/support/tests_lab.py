@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -97,7 +98,13 @@ def until(what: str, probe: Callable[[], Any], timeout: float = 20.0) -> Any:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """A lab with three nodes and twelve guests, taken down at the end of the session."""
+    """A lab with three nodes and twelve guests, taken down at the end of the session.
+
+    BASCULE_TEST_LAB=running takes the one that is up and leaves it up, for work on the tests themselves.
+    """
+    if os.environ.get("BASCULE_TEST_LAB") == "running":
+        yield Lab()
+        return
     if (STATE / "lab.json").exists():
         pytest.fail("a lab is up on this machine: run 'bascule lab down' before the tests")
     found = Lab()

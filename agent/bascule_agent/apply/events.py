@@ -60,9 +60,7 @@ class PortEvents:
                 log.error("port %d %s: %s", ifindex, kind.name.lower(), error)
 
     async def _one(self, kind: EventKind, ifindex: int, ethertype: int, at_ns: int) -> None:
-        port, manager = self._ports.by_ifindex(ifindex), self._host.ports
-        if manager is None:
-            return
+        port = self._ports.by_ifindex(ifindex)
         log.info("port %s %s", port.link if port else ifindex, kind.name.lower())
         if kind is EventKind.MOVED:
             removed = await self._worker(self._host.moved, ifindex)
@@ -71,7 +69,7 @@ class PortEvents:
         else:
             if port:
                 self._tell_live(kind, port, ethertype, at_ns)
-            await self._worker(manager.open_done, ifindex)
+            await self._worker(self._host.opened, ifindex)
         await self._ports.refresh()
 
     def _tell_live(self, kind: EventKind, port: Known, ethertype: int, at_ns: int) -> None:

@@ -63,6 +63,12 @@ class Host:
             raise AgentError("no ports in mode observe", fix="start the agent with --mode manage")
         return self.ports.bring_up(PortSpec(ifindex, nic.mac, nic.ip, nic.vlan, nic.network, held), bridge)
 
+    def opened(self, ifindex: int) -> tuple[str, ...]:
+        """After the ring's `opened` or `returned`: pin the MAC and lock the port."""
+        if self.ports is not None:
+            self.ports.open_done(ifindex)
+        return ()
+
     def moved(self, ifindex: int) -> tuple[str, ...]:
         """After the ring's `moved`: remove the VM's static entries here; returns them in words."""
         if self.ports is None:

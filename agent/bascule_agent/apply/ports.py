@@ -93,14 +93,22 @@ class Ports:
         manager = self._host.ports
         if manager is None:
             return
+        for ifindex, port in (await self._worker(manager.state)).items():
+            await self._catch_up(ifindex, port.state)
         for found in await self._worker(manager.adopt):
             if not found.problems:
                 self.adopted += 1
             else:
                 log.warning("port %d: %s", found.port.ifindex, "; ".join(found.problems))
                 self._suspect.add(found.port.ifindex)
-            if found.port.state is PortState.MOVED:
-                await self._worker(self._host.moved, found.port.ifindex)
+
+    async def _catch_up(self, ifindex: int, state: PortState) -> None:
+        """What an agent that died between an event and its handling left undone; harmless when it was done."""
+        finish = self._host.moved if state is PortState.MOVED else self._host.opened
+        try:
+            await self._worker(finish, ifindex)
+        except BasculeError as error:
+            log.warning("port %d: %s", ifindex, error)
 
     async def reconcile(
         self, nics: Iterable[PodNic], observed: Observed, bridges: Mapping[tuple[str, int], int], held: frozenset[Key]

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from bascule.errors import BasculeError, UsageError
-
 from bascule_agent.bpf import raw
 from bascule_agent.bpf.errors import BpfError
 from bascule_agent.bpf.shim import make_shim

@@ -12,9 +12,9 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
-from bascule.flows.record import RECORD
 from numpy.typing import NDArray
 
+from bascule.flows.record import RECORD
 from bascule_agent.bpf.objects import Objects
 
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}[platform.machine()]

@@ -6,6 +6,7 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
+
 from bascule.flows.reasons import Reason
 from bascule.flows.record import KEY, VALUE
 

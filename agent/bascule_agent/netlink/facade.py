@@ -86,13 +86,16 @@ class Netlink:
     def add_bridge(self, name: str, mac: str, alias: str = "", mtu: int = 0) -> Link:
         """A bridge with a fixed MAC, no STP, no forwarding delay, no multicast snooping; down.
 
-        A MAC of its own, because a bridge's address follows its ports otherwise and moves when one joins.
+        A MAC of its own, because a bridge's address follows its ports otherwise and moves when one joins. An MTU is set
+        after creation, because only then the kernel keeps it when a port with another one joins.
         """
-        options = {"br_forward_delay": 0, "br_mcast_snooping": 0, "br_stp_state": 0, **({"mtu": mtu} if mtu else {})}
+        options = {"br_forward_delay": 0, "br_mcast_snooping": 0, "br_stp_state": 0}
         self._do(
             f"add bridge {name}",
             lambda ipr: ipr.link("add", ifname=name, kind="bridge", address=mac, **options),
         )
+        if mtu:
+            self.set(self.link(name).index, mtu=mtu)
         return self._aliased(name, alias)
 
     def add_veth(

@@ -12,11 +12,10 @@ from __future__ import annotations
 import contextlib
 
 from bascule.errors import BasculeError
-
 from bascule_agent.bpf.layout import PortState
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.netlink import Link, Netlink
-from bascule_agent.ports.types import Adopted, Port, PortError, PortSpec, ip_bytes, mac_bytes, port_from
+from bascule_agent.ports.types import Adopted, Port, PortError, PortSpec, ip_bytes, mac_bytes, port_from, reason
 
 PROGRAMS = {"ingress": "port_in", "egress": "port_out"}
 
@@ -52,11 +51,8 @@ class PortManager:
             self._netlink.set(spec.ifindex, up=True)
         except BasculeError as error:
             self._close(spec.ifindex)
-            raise PortError(
-                f"port {spec.ifindex} ({spec.network}/{spec.vlan}, {spec.mac}) stays down",
-                cause=str(error),
-                fix=error.fix,
-            ) from error
+            name = f"{link.name} ({spec.network}/{spec.vlan}, {spec.mac})"
+            raise PortError(f"port {name} stays down", cause=reason(error), fix=error.fix) from error
         return self.port(spec.ifindex)
 
     def _check(self, link: Link, bridge_index: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from bascule.errors import BasculeError
-
 from bascule_agent.bpf.layout import PortState
 
 
@@ -54,10 +54,9 @@ class Adopted:
 
 def mac_bytes(mac: str) -> bytes:
     """`52:54:00:…` as 6 bytes; PortError for anything else."""
-    raw = bytes.fromhex(mac.replace(":", "")) if mac.count(":") == 5 else b""
-    if len(raw) != 6:
+    if not re.fullmatch("[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", mac):
         raise PortError(f"{mac!r} is not a MAC address")
-    return raw
+    return bytes.fromhex(mac.replace(":", ""))
 
 
 def ip_bytes(ip: str) -> bytes:
@@ -80,3 +79,8 @@ def port_from(ifindex: int, row: Any) -> Port:
         opened_ns=int(row["opened"]),
         moved_ns=int(row["moved"]),
     )
+
+
+def reason(error: BasculeError) -> str:
+    """What went wrong below, as the cause of an error above it."""
+    return f"{error.message} ({error.cause})" if error.cause else error.message

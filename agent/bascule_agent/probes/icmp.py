@@ -91,6 +91,7 @@ class IcmpProber:
                 continue
             except OSError as error:
                 self._ledger.failed(f"receive: {error.strerror}")
+                self._receiving.wait(_RECEIVE_WAIT)
                 continue
             received_ns = _kernel_time(control) or time.time_ns()
             seq = self._match(packet)

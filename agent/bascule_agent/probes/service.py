@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bascule.protocol.gen.agent_pb2 import Clock, ProbeBatch, ProbeRequest
-
 from bascule_agent.flows.clock import kernel_clock
 from bascule_agent.probes.errors import ProbeError, ProbeLimitError
 from bascule_agent.probes.icmp import IcmpProber

@@ -15,7 +15,6 @@ from bascule.errors import BasculeError
 from bascule.hostplan import names
 from bascule.hostplan import steps as s
 from bascule.hostplan.observed import Observed, ObservedLink
-
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.netlink import Link, Netlink
 from bascule_agent.segments.errors import SegmentError
@@ -35,7 +34,8 @@ class PerVlan:
         try:
             self._run(step)
         except BasculeError as error:
-            raise SegmentError(f"{step}: failed", cause=error.cause or error.message, fix=error.fix) from error
+            why = f"{error.message} ({error.cause})" if error.cause else error.message
+            raise SegmentError(f"{step}: failed", cause=why, fix=error.fix) from error
 
     def run(self, steps: tuple[s.Step, ...], done: Callable[[s.Step], None] = lambda _: None) -> None:
         """Carry out steps in order, calling `done` after each; the first failure ends it (SegmentError)."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
 from bascule_console.cli.output import Column, narrate, write_lines, write_rows
+
+if TYPE_CHECKING:
+    from bascule_console.services.apply import Plan
+    from bascule_console.services.rehearsal import Change
 
 CHECK_FAILED = 1
 COLUMNS = (
@@ -59,7 +63,7 @@ async def _apply(args: argparse.Namespace) -> int:
     return 0
 
 
-def tell(plan: Any) -> None:
+def tell(plan: Plan) -> None:
     """Narrate findings, warnings and refusals of a services.apply.Plan, each with file and line."""
     for located in plan.findings:
         finding = located.finding
@@ -72,25 +76,24 @@ def tell(plan: Any) -> None:
     warned = Counter(warning for change in plan.changes for warning in change.warnings)
     for warning, times in warned.items():
         narrate(f"warning from the server, for {times} of {len(plan.changes)} objects: {warning}")
-    for change in plan.changes:
-        if change.after is None:
-            narrate(
-                f"{change.document.at()}: {change.document.label} cannot be tried before another document is applied"
-            )
+    untried = [change.document for change in plan.changes if change.after is None]
+    if untried:
+        narrate(f"{untried[0].at()}: {len(untried)} objects from here on cannot be tried before the others are applied")
     for refusal in plan.refusals:
-        narrate(f"{refusal.document.at()}: the server refuses {refusal.document.label}: {refusal.error.message}")
+        place = f"{refusal.document.at()}: the server refuses {refusal.document.label}"
+        narrate(place if refusal.fields else f"{place}: {refusal.error.message}")
         for where, field, message in refusal.fields:
             narrate(f"  {where}: {field}: {message}")
     for fix in dict.fromkeys(refusal.error.fix for refusal in plan.refusals if refusal.error.fix):
         narrate(f"  fix: {fix}")
 
 
-def exit_code(plan: Any) -> int:
-    """1 for a lint error, else the first refusal's own."""
-    return CHECK_FAILED if plan.lint_failed else int(plan.refusals[0].error.exit_code)
+def exit_code(plan: Plan) -> int:
+    """1 for a lint error, else the highest of the refusals': 4 for a missing right, 2 for a bad document."""
+    return CHECK_FAILED if plan.lint_failed else max(refusal.error.exit_code for refusal in plan.refusals)
 
 
-def show_diff(plan: Any, fmt: str) -> None:
+def show_diff(plan: Plan, fmt: str) -> None:
     """Write every diff to stdout, or to stderr when stdout is for a script."""
     for change in plan.changes:
         if fmt in ("table", "wide"):
@@ -100,7 +103,7 @@ def show_diff(plan: Any, fmt: str) -> None:
                 narrate(line)
 
 
-def _row(change: Any) -> dict[str, Any]:
+def _row(change: Change) -> dict[str, Any]:
     obj = change.document.object
     return {
         "kind": obj["kind"],

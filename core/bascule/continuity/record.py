@@ -67,6 +67,11 @@ class Probe:
         cut = self._here(cut_ns)
         return any(rx is not None and (cut is None or (tx or 0) < cut) for _, tx, rx in self.series)
 
+    def answered_since(self, cut_ns: int | None) -> bool:
+        """Was a probe sent at `cut_ns` (CLOCK_REALTIME; None: ever) or later answered?"""
+        cut = self._here(cut_ns)
+        return any(rx is not None and (cut is None or (tx or 0) >= cut) for _, tx, rx in self.series)
+
     def to_json(self, cut_ns: int | None) -> dict[str, Any]:
         """The probe with its figures; `cut_ns` is the cut-over in CLOCK_REALTIME ns, or None."""
         stats = measure(self.series, self.interval_ms, self._here(cut_ns))
@@ -174,14 +179,15 @@ class Record:
         return document
 
     def _tcp(self, cut_ns: int | None) -> dict[str, Any]:
-        """`alive`: every TCP session that stood before the cut-over still stands (None: there was none); `resets`:
-        how many ended by a reset."""
+        """`alive` of the sessions that stood before the cut-over: False when one died, True when each answered after
+        it, None when there was none or one only stalls; `resets`: how many ended by a reset."""
         sessions = [p for p in self.probes if p.kind == "tcp-echo" and p.answered_before(cut_ns)]
-        return {
-            "alive": all(not p.error for p in sessions) if sessions else None,
-            "resets": sum("reset" in p.error for p in sessions),
-            "sessions": len(sessions),
-        }
+        alive: bool | None = None
+        if any(p.error for p in sessions):
+            alive = False
+        elif sessions and all(p.answered_since(cut_ns) for p in sessions):
+            alive = True
+        return {"alive": alive, "resets": sum("reset" in p.error for p in sessions), "sessions": len(sessions)}
 
     def change_nic(self, name: str, **changes: Any) -> None:
         """Replace fields of the NIC called `name`; unknown names are ignored (the other side has more NICs)."""

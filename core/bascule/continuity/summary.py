@@ -114,7 +114,9 @@ def _probe_lines(record: Mapping[str, Any], width: int, ascii_only: bool) -> lis
 def _tcp(record: Mapping[str, Any]) -> str:
     tcp = record["tcp"]
     if tcp["alive"] is None:
-        return "TCP: no session was measured"
+        return (
+            "TCP stalled: no line came back after the cut-over" if tcp["sessions"] else "TCP: no session was measured"
+        )
     return f"TCP {'alive' if tcp['alive'] else 'DIED'}, {tcp['resets']} resets"
 
 

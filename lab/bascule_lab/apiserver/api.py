@@ -18,7 +18,7 @@ from bascule_lab.apiserver.deletion import delete_collection, delete_options, de
 from bascule_lab.apiserver.gc import Collector
 from bascule_lab.apiserver.kinds import Kind, Registry
 from bascule_lab.apiserver.listing import Lists
-from bascule_lab.apiserver.negotiate import accept_json, check_body_type, patch_type
+from bascule_lab.apiserver.negotiate import accept_json, body_is_yaml, patch_type
 from bascule_lab.apiserver.options import apply_options, list_options, truth, write_options
 from bascule_lab.apiserver.pipeline import Pipeline
 from bascule_lab.apiserver.status import ApiError, method_not_allowed, no_such_path
@@ -93,8 +93,7 @@ class Api:
             raise refusal(user, access)
         accept_json(request.headers.get("Accept", ""))
         if kind.virtual:
-            check_body_type(request.headers.get("Content-Type", ""))
-            review = decode(request.body, yaml_too=True)
+            review = decode(request.body, body_is_yaml(request.headers.get("Content-Type", "")))
             return Reply(201, encode(reviews.answer(kind, review, user, self._authenticator)))
         if verb in ("get", "list", "watch"):
             return self._read(kind, target, verb, query)
@@ -128,21 +127,19 @@ class Api:
     def _write(self, kind: Kind, target: routes.Target, verb: str, query: Mapping[str, str], request: Request) -> Reply:
         content_type = request.headers.get("Content-Type", "")
         if verb == "create":
-            check_body_type(content_type)
+            document = decode(request.body, body_is_yaml(content_type))
             options = write_options(query, "CreateOptions")
-            document = decode(request.body, yaml_too=True)
             body = self.pipeline.create(kind, target.namespace, document, options)
             return Reply(201, body, options.warnings)
         if verb == "update":
-            check_body_type(content_type)
+            document = decode(request.body, body_is_yaml(content_type))
             options = write_options(query, "UpdateOptions")
-            document = decode(request.body, yaml_too=True)
             record = self.pipeline.read(kind, target.namespace, target.name)
             body = self.pipeline.update(kind, record, document, options, target.subresource)
             return Reply(200, body, options.warnings)
         if verb == "patch":
             is_apply = patch_type(content_type) == patch.APPLY
-            return self._patch(kind, target, query, decode(request.body, yaml_too=is_apply), is_apply)
+            return self._patch(kind, target, query, decode(request.body, is_apply), is_apply)
         wanted = delete_options(query, request.body)
         if verb == "deletecollection":
             options_ = list_options(query, kind)

@@ -16,6 +16,7 @@ from bascule_lab.apiserver.status import bad_request
 
 Document = dict[str, Any]
 MAX_BODY = 3 * 1024 * 1024
+_MAX_YAML_DEPTH = 100
 
 
 def encode(document: Any) -> bytes:
@@ -54,11 +55,24 @@ _Loader.yaml_constructors = {
 def _from_yaml(body: bytes) -> Any:
     try:
         text = body.decode()
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
-            raise bad_request("the body is YAML with aliases, which are not accepted")
+        _survey(text)
         return _jsonable(yaml.load(text, _Loader))
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise bad_request(f"the body is neither JSON nor YAML: {error}") from None
+
+
+def _survey(text: str) -> None:
+    """Refuse aliases and deep nesting from the event stream, before libyaml's time for it grows as the square."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise bad_request("the body is YAML with aliases, which are not accepted")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_YAML_DEPTH:
+            raise bad_request(f"the body is YAML nested more than {_MAX_YAML_DEPTH} levels deep")
 
 
 def _jsonable(value: Any) -> Any:

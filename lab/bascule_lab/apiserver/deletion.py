@@ -45,7 +45,7 @@ class DeleteOptions:
 
 def delete_options(query: Mapping[str, str], body: bytes) -> DeleteOptions:
     """Only background deletion is served; gracePeriodSeconds means nothing here and is accepted."""
-    given = decode(body, yaml_too=True) if body.strip() else {}
+    given = decode(body) if body.strip() else {}
     errors = validate(_SCHEMA, given)
     policy = given.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
     if not errors and policy != "Background":

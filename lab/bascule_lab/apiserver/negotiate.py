@@ -21,10 +21,12 @@ def accept_json(header: str) -> None:
     raise ApiError(406, "NotAcceptable", message)
 
 
-def check_body_type(header: str) -> None:
+def body_is_yaml(header: str) -> bool:
     """415 for bodies that are neither JSON nor YAML (kubectl's protobuf, forms)."""
-    if media_type(header) not in ("", *_BODIES):
+    media = media_type(header)
+    if media not in ("", *_BODIES):
         raise unsupported_media(_BODIES)
+    return media == "application/yaml"
 
 
 def patch_type(header: str) -> str:

@@ -32,6 +32,31 @@ _WARNING_CHARS, _WARNINGS_CHARS = 256, 4096
 _LOG = logging.getLogger(__name__)
 
 
+class _Connection(web.RequestHandler):
+    """Answers what is no HTTP with a Status too, and without a traceback in the log."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        _LOG.debug("no HTTP from %s: %s", request.remote, exc)
+        text = (message or "not understood").partition("\n")[0]
+        refused = _refused(bad_request(f"the request is no HTTP/1.1: {text}"))
+        response = web.Response(status=refused.code, body=refused.body, content_type=refused.content_type)
+        response.force_close()
+        return response
+
+
+class _HttpServer(web.Server):
+    """Makes our connections; they are kept open long, because clients pool them."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), keepalive_timeout=600)
+
+
 class ApiServer:
     """Serves one prepared state directory; `start` and `stop` belong to one event loop."""
 
@@ -50,7 +75,7 @@ class ApiServer:
         self.api = Api(Store(self.paths.database), authenticator)
         await load_crds(self, self._crd_directory)
         self._collecting = asyncio.create_task(self._collect(self.api), name="apiserver-gc")
-        server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=600, access_log=None)
+        server = _HttpServer(self._handle, handler_cancellation=True)
         self._runner = web.ServerRunner(server, shutdown_timeout=1)
         await self._runner.setup()
         for sock in sockets:

@@ -41,7 +41,7 @@ class BareLab:
             fabric.set(fabric.add_bridge(name, netns.fixed_mac(config.fabric, name)).index, up=True)
         gateway = netns.make(config.gateway)
         self._join(config.fabric, "gw", self._bridge, config.gateway, f"vlan{self.vlan}")
-        netns.quick_arp(config.gateway, f"vlan{self.vlan}")
+        netns.like_a_nic(config.gateway, f"vlan{self.vlan}")
         gateway.add_address(gateway.link(f"vlan{self.vlan}").index, f"10.{self.vlan}.0.1/24")
         for node in NODES:
             inside = netns.make(config.node(node))

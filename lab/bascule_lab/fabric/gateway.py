@@ -53,7 +53,7 @@ def _raise(config: LabConfig, name: str, cidr: str) -> None:
     index = gateway.link(name).index
     gateway.set(index, up=True)
     gateway.add_address(index, cidr)
-    netns.quick_arp(config.gateway, name)
+    netns.like_a_nic(config.gateway, name)
 
 
 def _no_route_inside(config: LabConfig, vlan: int) -> None:

@@ -122,12 +122,16 @@ class QemuGuest:
         return result
 
     async def exec(self, command: str, timeout: float = 30.0) -> tuple[int, bytes]:
-        """Run a shell command in the guest over its serial port. Raises SerialError when it is silent."""
+        """Run a shell command in the guest over its serial port. Raises GuestError when it is dead or silent."""
+        if not self.running:
+            raise GuestError(f"{self.spec.name} is dead", self._printed() or "its QEMU does not run")
         async with self._serial_turn, SerialClient(self.serial_path) as port:
             return await port.exec(command, timeout)
 
     async def answers(self, timeout: float = 5.0) -> bool:
         """Whether the guest answers on its serial port."""
+        if not self.running:
+            return False
         try:
             async with self._serial_turn, SerialClient(self.serial_path) as port:
                 return await port.answers(timeout)

@@ -1,0 +1,42 @@
+"""What a start must not load, proven in processes of their own (DESIGN section 6)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("textual", "rich", "kubernetes", "grpc", "numpy", "aiohttp", "pyroute2", "bcc", "keyring", "pandas")
+
+
+def loaded(code: str) -> set[str]:
+    """The top-level modules that are loaded after `code` ran."""
+    script = f"import sys, json\n{code}\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def run_main(*arguments: str) -> str:
+    return f"from bascule_console.cli.main import main\nmain({list(arguments)!r})"
+
+
+def test_version_and_help_load_nothing_heavy() -> None:
+    assert loaded(run_main("--version")) & set(HEAVY) == set()
+    assert loaded(run_main("--help")) & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("verb", ["nodes", "vms", "moves", "flows", "demo", "tui"])
+def test_a_verbs_help_loads_nothing_heavy(verb: str) -> None:
+    assert loaded(run_main(verb, "--help")) & set(HEAVY) == set()
+
+
+def test_store_services_and_actions_never_load_textual() -> None:
+    modules = ("store.store", "actions.bindings", "services.session", "services.moves", "services.reports")
+    code = "\n".join(f"import bascule_console.{name}" for name in modules)
+    assert loaded(code) & {"textual", "rich", "kubernetes", "grpc", "numpy"} == set()
+
+
+def test_the_app_paints_before_kubernetes_and_grpc_load() -> None:
+    assert loaded("import bascule_console.app") & {"kubernetes", "grpc", "numpy", "pyroute2", "bascule_lab"} == set()
