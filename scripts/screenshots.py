@@ -1,13 +1,14 @@
 """Screenshots of the live screen on the running lab, SVG and PNG, at 80×24 and 160×45, in both themes.
 
-Called by scripts/screenshots.sh, which brings a lab up when none runs. The PNG comes from rsvg-convert, which drops
-spaces at the start of a text; so they are turned into an offset first.
+Called by scripts/screenshots.sh, which brings a lab up when none runs. The PNG comes from rsvg-convert, which knows
+neither textLength nor leading spaces; so every character is put at its cell first.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import html
 import re
 import subprocess
 import sys
@@ -23,18 +24,21 @@ SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
 THEMES = ("dark", "light")
 WAIT_S = 60.0
 CELL = 12.2  # the width of a character in Rich's SVG
-_TEXT = re.compile(r'x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)" ([^>]*)>((?:&#160;)+)(?!&#160;|<)')
+_TEXT = re.compile(r'<text class="([^"]+)" x="([\d.]+)" y="([\d.]+)" textLength="[\d.]+" ([^>]*)>([^<]*)</text>')
 
 
-def without_leading_spaces(svg: str) -> str:
-    """The same picture, drawn with offsets where texts began with spaces."""
+def on_the_grid(svg: str) -> str:
+    """The same picture with every character in a text of its own, at its cell."""
 
-    def shift(found: re.Match[str]) -> str:
-        x, y, length, rest, spaces = found.groups()
-        moved = CELL * (len(spaces) // len("&#160;"))
-        return f'x="{float(x) + moved:g}" y="{y}" textLength="{float(length) - moved:g}" {rest}>'
+    def spread(found: re.Match[str]) -> str:
+        style, x, y, rest, text = found.groups()
+        return "".join(
+            f'<text class="{style}" x="{float(x) + at * CELL:.1f}" y="{y}" {rest}>{html.escape(char)}</text>'
+            for at, char in enumerate(html.unescape(text))
+            if char != "\xa0"
+        )
 
-    return _TEXT.sub(shift, svg)
+    return _TEXT.sub(spread, svg)
 
 
 def write(svg: str, path: Path) -> None:
@@ -43,7 +47,7 @@ def write(svg: str, path: Path) -> None:
     target.write_text(svg)
     done = subprocess.run(
         ["rsvg-convert", "-o", str(path.with_name(path.name + ".png"))],
-        input=without_leading_spaces(svg).encode(),
+        input=on_the_grid(svg).encode(),
         capture_output=True,
     )
     if done.returncode:

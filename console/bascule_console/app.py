@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,7 +90,10 @@ class BasculeApp(App[None]):
         return LiveScreen(self.glyphs, read_only=self.read_only, tick_hz=SSH_HZ if over_ssh else FAST_HZ)
 
     def on_ready(self) -> None:
-        """After the first paint: open the cluster."""
+        """After the first paint: open the cluster. A terminal that goes away ends the app as `q` does."""
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(ValueError, RuntimeError):  # not the main thread: whoever runs us there handles signals
+                asyncio.get_running_loop().add_signal_handler(ending, self.exit, None, 128 + ending)
         if self.session is not None:
             self._running_session = asyncio.create_task(self.session.run(), name="session")
 

@@ -54,7 +54,10 @@ class Informer:
         label_selector: str | None = None,
         on_change: OnChange | None = None,
     ) -> None:
-        """`on_change(type, object)` is called in the event loop; type is ADDED, MODIFIED or DELETED."""
+        """`on_change(type, object)` is called in the event loop; type is ADDED, MODIFIED or DELETED.
+
+        What it raises goes to the loop's exception handler, and the watch goes on.
+        """
         self._cluster = cluster
         self._kind = kind
         self._namespace = namespace
@@ -76,7 +79,7 @@ class Informer:
         self._task = asyncio.create_task(self._run(), name=f"informer {self._kind.plural}")
 
     async def stop(self) -> None:
-        """End the watch and every `events()`; a fault in Bascule's own code that ended the watch is raised here."""
+        """End the watch and every `events()`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -134,8 +137,13 @@ class Informer:
     def _publish(self, delta: Delta) -> None:
         for queue in self._queues:
             queue.put_nowait(delta)
-        if self._on_change is not None:
+        if self._on_change is None:
+            return
+        try:
             self._on_change(delta.type, delta.object)
+        except Exception as error:  # one object that a caller cannot digest must not end the watch of all the others
+            message = f"on_change of {self._kind.plural} failed for {delta.type} {'/'.join(delta.key)}"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
     async def _list(self, token: str) -> Input:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -63,7 +64,12 @@ class AgentProcess:
             return in_netns(
                 self.spec.netns,
                 lambda: subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                    env=direct_environment(),
                 ),
             )
 
@@ -79,6 +85,11 @@ class AgentProcess:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def direct_environment() -> dict[str, str]:
+    """This environment without proxies: there is none inside the lab's namespaces."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
 
 def hold(directory: Path, seconds: float) -> None:

@@ -28,6 +28,7 @@ from bascule_agent.netlink import Netlink, create_netns, delete_netns, in_netns,
 from bascule_agent.ports import PortManager, PortSpec
 from bascule_agent.segments import PerVlan
 
+FORWARDING = 3  # BR_STATE_FORWARDING
 NATIVE, VLANS = 100, (100, 110, 120)
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 MARK = b"h4-witness"
@@ -211,6 +212,8 @@ class Bed:
         self.wire.set_brport(end.index, learning=0)
         netlink = Netlink(name)
         objects = ensure(layout.SOURCE, self.pins / name, layout.defines(), layout.LAYOUT)
+        for table in ("ports", "macs", "trunks", "native", "stubs", "trunk_drops"):
+            objects.rows(table, remove=True)  # what an earlier module's node of that name had
         return Node(name, netlink, objects, PerVlan(netlink, objects), PortManager(netlink, objects))
 
     def station(self) -> Witness:
@@ -251,6 +254,8 @@ class Bed:
         """A guest on a port that is up."""
         guest = self.plug(name, node, vlan, mac, ip)
         guest.node.ports.bring_up(guest.spec(held), guest.node.bridge(vlan))
+        # The bridge forwards when the kernel has handled the carrier event, which a busy machine may do later.
+        assert until(lambda: guest.node.netlink.brport(guest.ifindex)["state"] == FORWARDING)
         return guest
 
     def unplug(self, name: str) -> None:

@@ -60,10 +60,15 @@ def test_the_hash_follows_source_defines_and_layout(tmp_path):
     assert len(hashes | {source_hash(source)}) == 6 and len(plain) == 16
 
 
-@pytest.fixture
-def tiny(pins, tmp_path):
-    source = tmp_path / "tiny.c"
-    source.write_text(TINY)
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bpf") / "tiny.c"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(pins, source):
     with ensure(source, pins / "tiny", {"STEP": 7}, {"count": (np.dtype("<u4"), np.dtype("<u8"))}) as opened:
         yield opened
     shutil.rmtree(pins / "tiny")
@@ -86,21 +91,23 @@ def test_every_map_and_program_is_pinned_and_found_again(tiny):
 
 
 @pytest.mark.root
-def test_a_second_build_leaves_the_first_alone(tiny, tmp_path):
+def test_a_second_build_leaves_the_first_alone(tiny, source):
     before = tiny.program_id("tell")
-    objects.build(tmp_path / "tiny.c", tiny.pin_dir, {"STEP": 7})
+    objects.build(source, tiny.pin_dir, {"STEP": 7})
     with Objects.open(tiny.pin_dir) as again:
         assert again.program_id("tell") == before
     assert [path.name for path in tiny.pin_dir.parent.iterdir()] == [tiny.pin_dir.name]
 
 
 @pytest.mark.root
-def test_leftovers_of_a_killed_build_are_removed(tiny, tmp_path):
+def test_leftovers_of_a_killed_build_are_removed(tiny, source):
     half = tiny.pin_dir.with_name(f"tmp-{'0' * 16}-4194999")
     half.mkdir()
     raw.pin(tiny.programs["pass"], half / "pass")
-    objects.build(tmp_path / "tiny.c", tiny.pin_dir.with_name("0" * 16), {"STEP": 8})
-    assert sorted(path.name for path in tiny.pin_dir.parent.iterdir()) == sorted([tiny.pin_dir.name, "0" * 16])
+    other = tiny.pin_dir.with_name("0" * 16)
+    objects.build(source, other, {"STEP": 8})
+    assert sorted(path.name for path in tiny.pin_dir.parent.iterdir()) == sorted([tiny.pin_dir.name, other.name])
+    shutil.rmtree(other)
 
 
 @pytest.mark.root
@@ -137,6 +144,8 @@ def test_pins_outside_a_bpffs_are_refused(tmp_path):
 @pytest.mark.root
 def test_the_ring_gives_every_record_once_also_across_its_end(tiny):
     ring = Ring(tiny.maps["events"], EVENT)
+    ring.read()
+    tiny.put("count", (0,), (0,))
     got: list[int] = []
     for burst in (0, 1, 2, *(100 for _ in range(40))):  # the ring holds 170
         for _ in range(burst):

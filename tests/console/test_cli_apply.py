@@ -134,6 +134,17 @@ def test_what_only_the_server_refuses_is_named_with_its_line(run: Run, api: Path
     assert code == 2 and "stdin:1" in err and "nothing was applied" in err
 
 
+def test_what_lies_in_a_namespace_to_come_is_tried_in_one_that_exists(run: Run, api: Path) -> None:
+    ask(api, lambda cluster: cluster.create(NAMESPACE.of("default")))
+    code, out, err = run("apply", "-f", "-", "--dry-run", "--diff", stdin=text(small()))
+    assert code == 0 and "cannot be tried" not in err and "+  namespace: vms" in out
+    nad, network, namespace = small()
+    nad["metadata"]["name"] = "Not_A_Name"
+    code, _, err = run("apply", "-f", "-", stdin=text([nad, network, namespace]))
+    assert code == 2 and "the server refuses NetworkAttachmentDefinition/vms/Not_A_Name" in err
+    assert ask(api, lambda cluster: cluster.list(NETWORK)) == []
+
+
 def test_a_journal_that_cannot_be_written_stops_the_apply(run: Run, api: Path, tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     code, _, err = run("apply", "-f", "-", stdin=text(small()))

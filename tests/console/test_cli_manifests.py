@@ -72,6 +72,7 @@ BOMB = "a0: &a0 [x,x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1},*a{n - 1}]\n" for n 
         ("", 0, "no object in"),
         ("---\n---\n# nothing\n", 0, "no object in"),
     ],
+    ids=lambda value: repr(value)[:24],
 )
 def test_a_broken_document_is_named_with_its_line(tmp_path: Path, text: str, line: int, word: str) -> None:
     path = tmp_path / "f.yaml"

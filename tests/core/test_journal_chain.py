@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 
-from bascule.journal import GENESIS, Entry, Reference, Undo, encode, verify
-from bascule.journal.chain import read
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from bascule.journal import GENESIS, Entry, Reference, Undo, encode, verify
+from bascule.journal.chain import read
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

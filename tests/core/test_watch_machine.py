@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bascule.watch import (
     Action,
     Backoff,
@@ -23,8 +26,6 @@ from bascule.watch import (
     Timer,
     WatchRequest,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NAMES = ("a", "b", "c", "d")
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}

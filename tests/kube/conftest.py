@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,8 @@ class ScriptedServer:
             if hang:
                 await asyncio.Event().wait()
             if reset and request.transport is not None:
+                linger = struct.pack("ii", 1, 0)  # close by RST instead of FIN
+                request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 request.transport.abort()
             return response
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bascule.errors import BasculeError
 from bascule_kube import Cluster, Informer
 from bascule_kube.kinds import NODE
 
@@ -147,3 +148,20 @@ async def test_a_long_line_passes(server: Any, informer: Informer) -> None:
     s.script = [s.objects(5), s.stream(event("ADDED", s.node("big", 6, text="x" * 5_000_000)), hang=True)]
     informer.start()
     await until(lambda: "big" in seen(informer))
+
+
+async def test_a_callback_that_fails_is_told_and_ends_nothing(server: Any, cluster: Cluster) -> None:
+    s = server
+    s.script = [s.objects(5, s.node("a", 1)), s.stream(event("ADDED", s.node("b", 6)), hang=True)]
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def broken(kind: str, obj: Any) -> None:
+        raise BasculeError(f"cannot digest {obj['metadata']['name']}")
+
+    informer = Informer(cluster, NODE, on_change=broken)
+    informer.start()
+    await until(lambda: "b" in seen(informer))
+    await informer.stop()
+    assert [str(context["exception"]) for context in told] == ["cannot digest a", "cannot digest b"]
+    assert len(s.requests) == 2 and informer.error is None

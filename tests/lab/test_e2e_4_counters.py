@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -38,22 +39,22 @@ class Flows:
 @contextmanager
 def following() -> Iterator[Flows]:
     """Record flows from now until the block ends, one drain longer."""
-    process = subprocess.Popen(
-        [str(BIN / "bascule"), "--lab", "-o", "jsonl", "flows", "--follow"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     found = Flows()
-    time.sleep(2 * DRAIN_S)
-    try:
-        yield found
-        time.sleep(DRAIN_S)
-    finally:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-        found.rows = [json.loads(line) for line in out.splitlines()]
-        found.ledger = next((line for line in err.splitlines() if line.startswith("ledger:")), err)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        command = [str(BIN / "bascule"), "--lab", "-o", "jsonl", "flows", "--follow"]
+        process = subprocess.Popen(command, stdout=out, stderr=err)
+        time.sleep(2 * DRAIN_S)
+        try:
+            yield found
+            time.sleep(DRAIN_S)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+        out.seek(0)
+        err.seek(0)
+        found.rows = [json.loads(line) for line in out]
+        said = err.read().splitlines()
+        found.ledger = next((line for line in said if line.startswith("ledger:")), "\n".join(said))
 
 
 @pytest.fixture

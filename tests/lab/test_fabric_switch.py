@@ -16,7 +16,10 @@ import pytest_asyncio
 from bascule_agent.netlink import in_netns
 from bascule_lab import machine
 from bascule_lab.config import VLANS, LabConfig
+from bascule_lab.fabric.errors import FabricError
 from bascule_lab.fabric.fabric import Fabric
+from bascule_lab.faults import switch
+from bascule_lab.faults.errors import FaultError
 from bascule_lab.nodes import netns
 
 pytestmark = pytest.mark.root
@@ -162,6 +165,25 @@ async def test_vlan_taken_off_and_put_back(rig: Rig) -> None:
     await rig.fabric.allow_vlan("node2", 110)
     one.send(frame(ALL, MAC_A, ((0x8100, 110),), b"on"))
     assert two.heard(b"on") == [110]
+
+
+async def test_faults_reach_a_running_switch(rig: Rig) -> None:
+    """As another process does it: only the lab's names are known."""
+    config = rig.fabric.config
+    await switch.deny_vlan(config, "node2", 120)
+    assert await rig.fabric.vlans("node2") == (100, 110)
+    with pytest.raises(FabricError, match="does not carry VLAN 120"):
+        await switch.deny_vlan(config, "node2", 120)
+    await switch.allow_vlan(config, "node2", 120)
+    with pytest.raises(FabricError, match="VLAN 4095"):
+        await switch.allow_vlan(config, "node2", 4095)
+    await switch.cut(config, "node1")
+    assert not await netns.net(lambda: netns.link_in(config.node("node1")).link("trunk0").carrier)
+    await switch.restore(config, "node1")
+    rig.one.send(frame(ALL, MAC_A, ((0x8100, 120),), b"all-back"))
+    assert rig.two.heard(b"all-back") == [120]
+    with pytest.raises(FaultError, match="no lab"):
+        await switch.cut(LabConfig(prefix="h5-none", state=config.state), "node1")
 
 
 async def test_cut_and_restore(rig: Rig) -> None:

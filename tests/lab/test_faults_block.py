@@ -44,7 +44,7 @@ def pod() -> Iterator[str]:
 
 
 class Sender(threading.Thread):
-    """UDP datagrams with numbers from the node to the pod, one every PERIOD_S; `sent` holds the time before and after sending."""
+    """UDP datagrams with numbers from the node to the pod, one every PERIOD_S; `sent` holds (before, after) ns."""
 
     def __init__(self, pod: str) -> None:
         super().__init__()

@@ -106,6 +106,11 @@ async def test_garbage_on_the_serial_port_does_not_stop_it(lab: BareLab) -> None
     assert WEB.ip.encode() in (await guest.exec("ifconfig eth0"))[1], "a second configuration changes nothing"
 
 
+async def test_the_hypervisor_is_asked_about_a_silent_guest(lab: BareLab) -> None:
+    told = await lab.guests["web-1"].diagnose()
+    assert told.startswith("guest running, CPU at 0xffffffff8"), "a healthy guest is not called a panic"
+
+
 async def test_two_clients_take_turns(lab: BareLab) -> None:
     guest = lab.guests["web-1"]
 

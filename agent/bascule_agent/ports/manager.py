@@ -57,9 +57,7 @@ class PortManager:
 
     def _check(self, link: Link, bridge_index: int) -> None:
         if link.master not in (0, bridge_index):
-            raise PortError(
-                f"link {link.name} is a port of {self._name(link.master)}", fix="only CNI's own link is ours"
-            )
+            raise PortError(f"link {link.name} is a port of {self._name(link.master)} already", fix="it stays as it is")
 
     def _name(self, index: int) -> str:
         link = self._netlink.find(index)

@@ -36,7 +36,7 @@ ACTIONS: tuple[Action, ...] = (
         confirm="Live-migrate {name} from {source} to {target}?",
         verb="bascule vms move NAME --to NODE",
     ),
-    Action(id="filter", label="Filter", key="slash", verb="bascule flows [FILTER]"),
+    Action(id="filter", label="Filter", key="slash"),
     Action(id="freeze", label="Freeze", key="space", verb="bascule flows --last N"),
     Action(id="switch_table", label="Tables", key="tab"),
     Action(id="sort_next", label="Sort", key="s", footer=False),

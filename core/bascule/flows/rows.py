@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bascule.flows.names import Names, PortId
 from bascule.flows.reasons import Reason
 from bascule.flows.record import RECORD
-from numpy.typing import NDArray
 
 _LAST_NS = 2**63 - 1
 ETH_IPV4, ETH_ARP = 0x0800, 0x0806

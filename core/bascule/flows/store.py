@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bascule.flows.ledger import STORE_FULL, Ledger, merge
 from bascule.flows.names import Gateway, Names, PortId
 from bascule.flows.record import KEY, RECORD
 from bascule.flows.rows import Row, rows
-from numpy.typing import NDArray
 
 KEY_BYTES = KEY.itemsize
 RATE_TAU_S = 3.0  # an exponential window: steady traffic shows its true rate after about three of these

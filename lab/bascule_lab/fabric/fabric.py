@@ -75,16 +75,11 @@ class Fabric:
 
     async def cut(self, name: str) -> None:
         """Set a node's switch port down: the node loses carrier on its trunk, the switch forgets what was there."""
-        await netns.net(self._set_trunk, name, False)
+        await netns.net(self.switch.set_port, self._trunk(name), False)
 
     async def restore(self, name: str) -> None:
         """Set a node's switch port up again."""
-        await netns.net(self._set_trunk, name, True)
-
-    def _set_trunk(self, name: str, up: bool) -> None:
-        fabric = netns.link_in(self.config.fabric)
-        fabric.set(fabric.link(self._trunk(name)).index, up=up)
-        self.switch.forget(self._trunk(name))
+        await netns.net(self.switch.set_port, self._trunk(name), True)
 
     def _trunk(self, name: str) -> str:
         if name not in self.nodes:

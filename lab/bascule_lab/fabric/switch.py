@@ -12,10 +12,12 @@ import numpy as np
 
 from bascule_agent.bpf.objects import Layout, ensure
 from bascule_lab.config import LabConfig
+from bascule_lab.fabric.errors import FabricError
 from bascule_lab.nodes import netns
 
 SOURCE = Path(__file__).with_name("switch.c")
 MAX_PORTS = 64
+MAX_VLAN = 4094
 _IFINDEX = np.dtype("<u4")
 _MEMBER = np.dtype([("ifindex", "<u4"), ("vid", "<u4")])
 _COUNT = np.dtype([("rx_packets", "<u8"), ("rx_bytes", "<u8"), ("tx_packets", "<u8"), ("tx_bytes", "<u8")])
@@ -73,80 +75,95 @@ class Station:
 
 
 class Switch:
-    """The loaded switch of one lab; ports are links of its namespace, named."""
+    """The switch of one lab: its pins, and the links of its namespace, by name. It has no state of its own.
+
+    So any process can open the switch of a running lab and change it: that is how faults are planted.
+    """
 
     def __init__(self, config: LabConfig) -> None:
         self._netns = config.fabric
         self._objects = ensure(SOURCE, config.bpffs / "fabric", layout=LAYOUT)
-        self._index: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the descriptors; the programs stay until their links go."""
         self._objects.close()
 
     def add_port(self, name: str, *, native: int, trunk: bool, vlans: tuple[int, ...]) -> None:
-        """Make a link of the namespace a port and set it up. Raises NetlinkError, BpfError.
+        """Make a link of the namespace a port and set it up. Raises NetlinkError, BpfError, FabricError.
 
         `native` is the VLAN of untagged frames (0: refuse them), on an access port the only one.
         """
-        link = netns.link_in(self._netns).link(name)
-        slot = len(self._index)
-        if slot >= MAX_PORTS:
-            raise ValueError(f"the switch has {MAX_PORTS} ports")
-        self._index[name] = link.index
-        self._objects.put("sw_ports", (link.index,), (native, int(trunk)))
-        self._objects.put("sw_flood", (slot,), (link.index,))
+        index = self._index(name)
+        ports, _ = self._objects.rows("sw_ports")
+        if len(ports) >= MAX_PORTS:
+            raise FabricError(f"no room for switch port {name}", f"the switch has {MAX_PORTS} ports")
+        self._objects.put("sw_ports", (index,), (native, int(trunk)))
+        self._objects.put("sw_flood", (len(ports),), (index,))
         for vlan in vlans:
             self.allow(name, vlan)
         for direction, program in (("ingress", "sw_in"), ("egress", "sw_out")):
-            netns.link_in(self._netns).attach_bpf(link.index, direction, self._objects.programs[program], program)
-        netns.link_in(self._netns).set(link.index, up=True)
+            netns.link_in(self._netns).attach_bpf(index, direction, self._objects.programs[program], program)
+        netns.link_in(self._netns).set(index, up=True)
 
     def allow(self, name: str, vlan: int) -> None:
-        """Carry a VLAN on a port; a VLAN that is there keeps its counters."""
-        if self._objects.get("sw_allowed", self._index[name], vlan) is None:
-            self._objects.put("sw_allowed", (self._index[name], vlan), (0, 0, 0, 0))
+        """Carry a VLAN on a port; a VLAN that is there keeps its counters. Raises FabricError for no VLAN."""
+        if not 1 <= vlan <= MAX_VLAN:
+            raise FabricError(f"VLAN {vlan} on switch port {name}", f"a VLAN is 1 to {MAX_VLAN}")
+        index = self._index(name)
+        if self._objects.get("sw_allowed", index, vlan) is None:
+            self._objects.put("sw_allowed", (index, vlan), (0, 0, 0, 0))
 
     def deny(self, name: str, vlan: int) -> None:
-        """Take a VLAN off a port; its counters go."""
-        self._objects.remove("sw_allowed", self._index[name], vlan)
+        """Take a VLAN off a port; its counters go. Raises FabricError when the port does not carry it."""
+        if not self._objects.remove("sw_allowed", self._index(name), vlan):
+            carried = ", ".join(str(known) for known in self.vlans(name)) or "none"
+            raise FabricError(f"switch port {name} does not carry VLAN {vlan}", f"it carries {carried}")
 
     def vlans(self, name: str) -> tuple[int, ...]:
         """The VLANs that a port carries."""
+        index = self._index(name)
         keys, _ = self._objects.rows("sw_allowed")
-        return tuple(sorted(int(key["vid"]) for key in keys if key["ifindex"] == self._index[name]))
+        return tuple(sorted(int(key["vid"]) for key in keys if key["ifindex"] == index))
 
-    def forget(self, name: str) -> None:
-        """Forget the stations behind a port, as a switch does when a link goes down."""
+    def set_port(self, name: str, up: bool) -> None:
+        """Set a port up or down; the other end sees carrier come and go, the switch forgets who was there."""
+        index = self._index(name)
+        netns.link_in(self._netns).set(index, up=up)
         keys, places = self._objects.rows("sw_stations")
         for key, place in zip(keys, places, strict=True):
-            if place["ifindex"] == self._index[name]:
+            if place["ifindex"] == index:
                 self._objects.remove("sw_stations", *key.tolist())
 
     def counts(self) -> list[PortCount]:
         """Every port's counters by VLAN."""
+        names = self._names()
         keys, values = self._objects.rows("sw_allowed")
         rows = (
-            PortCount(self._name(int(key["ifindex"])), int(key["vid"]), *(int(number) for number in value.tolist()))
+            PortCount(names[int(key["ifindex"])], int(key["vid"]), *(int(number) for number in value.tolist()))
             for key, value in zip(keys, values, strict=True)
         )
         return sorted(rows, key=lambda row: (row.port, row.vlan))
 
     def drops(self) -> list[PortDrop]:
         """What the ports refused."""
+        names = self._names()
         keys, values = self._objects.rows("sw_lost")
         return [
-            PortDrop(self._name(int(key["ifindex"])), CAUSES[int(key["cause"])], int(value))
+            PortDrop(names[int(key["ifindex"])], CAUSES[int(key["cause"])], int(value))
             for key, value in zip(keys, values, strict=True)
         ]
 
     def stations(self) -> list[Station]:
         """What the switch has learned."""
+        names = self._names()
         keys, places = self._objects.rows("sw_stations")
         return [
-            Station(bytes(key["mac"]).hex(":"), int(key["vid"]), self._name(int(place["ifindex"])))
+            Station(bytes(key["mac"]).hex(":"), int(key["vid"]), names[int(place["ifindex"])])
             for key, place in zip(keys, places, strict=True)
         ]
 
-    def _name(self, index: int) -> str:
-        return next((name for name, known in self._index.items() if known == index), f"link {index}")
+    def _index(self, name: str) -> int:
+        return netns.link_in(self._netns).link(name).index
+
+    def _names(self) -> dict[int, str]:
+        return {link.index: link.name for link in netns.link_in(self._netns).links()}

@@ -13,7 +13,10 @@ from textual.widgets import Static
 
 from bascule_console.actions.bindings import readable
 from bascule_console.actions.registry import ACTIONS
+from bascule_console.widgets.table import GridTable
 
+VERBS = {action.id: action.verb for action in ACTIONS}
+MOTIONS = frozenset(binding.action for binding in GridTable.BINDINGS if isinstance(binding, Binding))
 LEGEND = (
     ("allow, running", "green, with a check mark"),
     ("deny, drop, failed", "orange or red, with a cross"),
@@ -23,7 +26,7 @@ LEGEND = (
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys of the screen below, with the headless verb that does the same."""
+    """Keys of the screen below, with the headless verb that does the same. Only what is bound now is listed."""
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
@@ -32,6 +35,7 @@ class HelpScreen(ModalScreen[None]):
         background: $surface; color: $foreground; border: round $primary; padding: 0 1;
     }
     HelpScreen Static { height: auto; }
+    HelpScreen VerticalScroll { scrollbar-size: 1 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "dismiss", "Close")]
 
@@ -41,27 +45,32 @@ class HelpScreen(ModalScreen[None]):
         self._read_only = read_only
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll():
+        with VerticalScroll() as box:
+            box.border_title, box.border_subtitle = "Keys", "esc close"
             yield Static(self._text(), markup=False)
 
     def _text(self) -> Text:
-        verbs = {action.id: action.verb for action in ACTIONS}
-        text = Text("Keys\n", style="bold")
-        for binding, enabled in self._live():
-            verb = verbs.get(binding.action, "")
-            text.append(f"  {readable(binding.key):<10}{binding.description:<18}", "" if enabled else "dim")
-            text.append(f"{verb}\n", "dim")
-        text.append("\nColours\n", style="bold")
+        live = self._live()
+        text = Text()
+        for heading, wanted in (("Actions", VERBS.__contains__), ("Tables", MOTIONS.__contains__)):
+            text.append(f"{heading}\n", style="bold")
+            for action, (keys, label) in live.items():
+                if wanted(action):
+                    text.append(f"  {' '.join(keys):<12}{label:<20}{VERBS.get(action, '')}".rstrip() + "\n")
+        text.append("Colours\n", style="bold")
         for meaning, look in LEGEND:
-            text.append(f"  {meaning:<22}{look}\n")
+            text.append(f"  {meaning:<20}{look}\n")
         if self._read_only:
-            text.append("\nRead-only: actions that change the cluster are absent.\n", style="bold")
-        text.append("\nEsc closes this.", style="dim")
+            text.append("Read-only: actions that change the cluster are absent.\n", style="bold")
         return text
 
-    def _live(self) -> list[tuple[Binding, bool]]:
-        bindings = [(active.binding, active.enabled) for active in self._below.active_bindings.values()]
-        return [(b, on) for b, on in bindings if b.description and not b.system]
+    def _live(self) -> dict[str, tuple[list[str], str]]:
+        """Action → (keys, label) of the screen below, as its bindings are now."""
+        found: dict[str, tuple[list[str], str]] = {}
+        for active in self._below.active_bindings.values():
+            keys, _ = found.setdefault(active.binding.action, ([], active.binding.description))
+            keys.append(readable(active.binding.key))
+        return found
 
 
 class TooSmall(ModalScreen[None]):

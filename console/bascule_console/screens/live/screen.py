@@ -54,7 +54,7 @@ class LiveScreen(Screen[None]):
         yield Empty(id="no-flows")
         yield Input(id="filter", placeholder="regular expression, ! inverts, empty shows all", compact=True)
         yield Line(id="ledger")
-        yield Footer(show_command_palette=False, compact=True)
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Start the two clocks: tables at the tick rate, lines of text at four a second."""
@@ -95,20 +95,26 @@ class LiveScreen(Screen[None]):
         for table, name, source in ((self.vms, "VMs", store.vms), (self.flows, "Flows", store.flows)):
             table.tick()  # a large table may still owe a reordering
             total = len(source.rows())
-            line = words.title(name, table.view, total, active=table.has_focus, glyphs=self.glyphs)
-            self.query_one(f"#{table.id}-title", Line).show(*line)
+            left, right = words.title(name, table.view, total, active=table.has_focus, glyphs=self.glyphs)
+            if table is self.vms:
+                left += words.failed(store, self.glyphs)
+            self.query_one(f"#{table.id}-title", Line).show(left, right)
         banner = words.banner(store, app.context, self.glyphs, read_only=self.read_only)
         self.query_one("#banner", Line).show(*banner)
         self._show_empty(app.problem)
-        right = words.status(store, self._tick_ms, time.time_ns())
-        self.query_one("#ledger", Line).show(words.ledger(store, self.glyphs), right)
+        status = words.status(store, self._tick_ms, time.time_ns())
+        self.query_one("#ledger", Line).show(words.ledger(store, self.glyphs), status)
 
     def _show_empty(self, problem: str) -> None:
         without_vms, without_flows = not len(self.vms.view), not len(self.flows.view)
         self.set_class(without_vms, "-no-vms")
         self.set_class(without_flows, "-no-flows")
         store = self.app.store
-        lines = words.no_vms(store, problem, connected=bool(self.app.context)) if without_vms else []
+        lines = (
+            words.no_vms(store, problem, connected=self.app.session is None or bool(self.app.context))
+            if without_vms
+            else []
+        )
         self.query_one("#no-vms", Empty).show(lines)
         self.query_one("#no-flows", Empty).show(words.no_flows(store) if without_flows else [])
 

@@ -48,6 +48,12 @@ def title(name: str, view: RowView[Any], total: int, *, active: bool, glyphs: Gl
     return left, [("following ", "muted")] if view.follow else []
 
 
+def failed(store: Store, glyphs: Glyphs) -> Parts:
+    """How many guests are dead: their rows may be scrolled away."""
+    dead = sum(row.failed for row in store.vms.rows().values())
+    return [(f"  {glyphs.bad} {dead} failed", "bad")] if dead else []
+
+
 def ledger(store: Store, glyphs: Glyphs) -> Parts:
     """seen N = sent N + lost N, or, when it does not add up, by how much not."""
     if not store.flows.heard:
@@ -99,5 +105,5 @@ def no_flows(store: Store) -> list[str]:
         node, why = next(iter(store.silent.items()))
         return [f"No agent answers. {node}: {why}", "Next: bascule nodes list"]
     if not store.flows.rows():
-        return ["No flow yet: no port has seen a frame.", "Next: bascule lab exec web-1 -- ping -c 3 10.110.0.1"]
+        return ["No flow yet: no port has seen a frame.", "Next: bascule nodes list -o wide shows the ports"]
     return ["No flow passes the filter.", "Next: press / and Enter on an empty line"]

@@ -37,7 +37,9 @@ class ChooseNode(ModalScreen[str | None]):
         DIALOG_CSS.format(name="ChooseNode")
         + """
     ChooseNode OptionList { height: auto; max-height: 10; background: $surface; border: none; padding: 0; }
-    ChooseNode OptionList > .option-list--option-highlighted { background: $cursor; color: $cursor-ink; }
+    ChooseNode OptionList:focus { border: none; background: $surface; }
+    ChooseNode OptionList > .option-list--option-highlighted,
+    ChooseNode OptionList:focus > .option-list--option-highlighted { background: $cursor; color: $cursor-ink; }
     ChooseNode #question { color: $severity-warning; text-style: bold; display: none; }
     ChooseNode.-asking #question { display: block; }
     ChooseNode #keys { color: $muted; }

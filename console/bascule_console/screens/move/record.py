@@ -36,6 +36,7 @@ class RecordScreen(ModalScreen[None]):
         background: $surface; color: $foreground; border: round $primary; padding: 0 1;
     }
     RecordScreen Static { height: auto; }
+    RecordScreen VerticalScroll { scrollbar-size: 1 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,r", "dismiss", "Close")]
 
@@ -45,7 +46,8 @@ class RecordScreen(ModalScreen[None]):
         self._ascii_only = ascii_only
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll():
+        with VerticalScroll() as box:
+            box.border_subtitle = "esc close"
             yield Static("", markup=False)
 
     def on_mount(self) -> None:

@@ -1,6 +1,7 @@
-"""The real agent as a process in a node's namespace, against the lab's API, with a pod's interface and a trunk.
+"""A node for the real agent: namespaces with a trunk and a pod's interface, the lab's API, and the agent as a process.
 
 Witnesses: iproute2 for what the node looks like, raw sockets at both ends for what passes, the API for what is told.
+Tests take `rig`, and everything else of this module through `kit`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,13 @@ from bascule.protocol.gen import agent_pb2 as pb
 from bascule.protocol.gen import agent_pb2_grpc as rpc
 from bascule.resources.kubevirt import pod_interface_name
 from bascule.resources.node import network_condition_type
-from bascule_agent.bpf import layout
-from bascule_agent.bpf.objects import ensure, mount_bpffs, unmount_bpffs
+from bascule_agent.bpf.objects import mount_bpffs, unmount_bpffs
 from bascule_agent.netlink import Netlink, NetnsThread, create_netns, delete_netns, in_netns, quiet_sysctls
 from bascule_kube.cluster import Cluster
-from bascule_kube.kinds import EVENT, LEASE, NAMESPACE, NETWORK, NODE, POD, VMI, VMIM
+from bascule_kube.kinds import NAMESPACE, NETWORK, NODE, VMI, VMIM
 from bascule_lab.apiserver.kubeconfig import write_kubeconfig
 from bascule_lab.apiserver.server import ApiServer, prepare
 
-pytestmark = pytest.mark.root
 NODE_NS, FABRIC, POD_NS = "h6-node", "h6-fab", "h6-p1"
 MAC, IP, VLAN = "52:54:00:00:6e:01", "10.110.0.11", 110
 OTHER_MAC, PEER_MAC = "52:54:00:00:6e:99", "52:54:00:00:00:fe"
@@ -280,6 +279,11 @@ async def rig(tmp_path):
     assert "Traceback" not in text
 
 
+@pytest.fixture
+def kit():
+    return sys.modules[__name__]
+
+
 async def condition(rig: Rig, network: str = "dc1") -> dict | None:
     node = await rig.cluster.get(NODE, "node1")
     kind = network_condition_type(network)
@@ -300,209 +304,7 @@ async def frames_counted(rig: Rig, frames: int):
     return records, batches
 
 
-async def test_a_pod_becomes_a_port_survives_kill_and_goes(rig):
-    rig.start()
-    assert (await until(lambda: condition(rig)))["status"] == "True"  # Ready without any VLAN needed here
-    assert not [link for link in ip_json("link") if link.get("linkinfo", {}).get("info_kind") == "bridge"]
-    await rig.cluster.create(pod("virt-launcher-web-1-a"))
-    report = await rig.port_is("live")
-    (port,), (bridge,) = report["ports"], report["bridges"]
-    assert (port["vm"], port["nic"], port["vlan"], port["mac"], port["ip"]) == ("web-1", "net-0", VLAN, MAC, IP)
-    assert (report["trunk"]["name"], report["trunk"]["vlans"]) == ("trunk0", [VLAN])
-    link = host_link()
-    assert link["master"] == bridge["name"] and "UP" in link["flags"] and link["ifindex"] == port["ifindex"]
-    assert link["linkinfo"]["info_slave_data"]["locked"] and not link["linkinfo"]["info_slave_data"]["learning"]
-    attached = programs("h6host0") + programs("trunk0")
-    assert len(attached) == 3
-
-    with Wire(POD_NS, INTERFACE) as guest, Wire(FABRIC, "fab0") as fabric:
-        guest.send(*[udp()] * 7, *[udp(src=OTHER_MAC)] * 3, *[tagged(udp(), 120)] * 2)
-        records, batches = await frames_counted(rig, 12)
-        assert fabric.received(MAC) == {VLAN: 7} and fabric.received(OTHER_MAC) == {}
-        by_verdict = sorted(zip(records["verdict"].tolist(), records["packets"].tolist(), strict=True))
-        assert by_verdict == [(1, 7), (3, 2), (3, 3)]
-        assert [p.vm for p in batches[-1].ports] == ["web-1"]
-        assert abs(int(records["last"].max()) - time.time_ns()) < 10**10
-        assert rig.rss_mib() < 100
-
-        rig.end()
-        guest.send(udp())
-        await asyncio.sleep(0.1)
-        assert fabric.received(MAC) == {VLAN: 1}, "a dead agent must not stop the data plane"
-    rig.start()
-    report = await rig.port_is("live")
-    assert report["agent"]["adopted"] == 1 and report["agent"]["changes"] == 0
-    assert "adopted 1 ports, 0 changes" in rig.log.read_text()
-    assert programs("h6host0") + programs("trunk0") == attached
-    await frames_counted(rig, 1)  # what came while no agent ran is drained by the next
-
-    await rig.cluster.delete(POD, "virt-launcher-web-1-a", "vms")
-
-    async def gone():
-        report = await rig.report()
-        return report and not report["ports"] and not report["bridges"]
-
-    await until(gone)
-    assert not programs("h6host0")
-    assert "master" not in host_link() and "UP" not in host_link()["flags"]
-    assert rig.end(signal.SIGTERM) == 0
-
-
 async def migration(rig: Rig, name: str) -> str:
     made = await rig.cluster.create(VMIM.of(name, "vms") | {"spec": {"vmiName": "web-1"}})
     await rig.cluster.merge_patch(VMIM, name, {"status": {"phase": "Running"}}, "vms", subresource="status")
     return made["metadata"]["uid"]
-
-
-async def test_a_target_is_held_until_the_first_frame_and_a_source_lets_go(rig):
-    rig.start()
-    uid = await migration(rig, "move-1")
-    await rig.cluster.create(pod("virt-launcher-web-1-b", uid))
-    await rig.port_is("held")
-    with Wire(POD_NS, INTERFACE) as guest, Wire(FABRIC, "fab0") as fabric:
-        fabric.send(tagged(udp(PEER_MAC, "10.110.0.1", MAC, IP)))
-        await asyncio.sleep(0.2)
-        assert guest.received(PEER_MAC) == {}, "a held port let a frame to the guest"
-        sent_at = time.time_ns()
-        guest.send(rarp())
-        await rig.port_is("live")
-        assert fabric.received(MAC) == {VLAN: 1}
-        assert host_link()["linkinfo"]["info_slave_data"]["locked"]
-        fabric.send(tagged(udp(PEER_MAC, "10.110.0.1", MAC, IP)))
-        await asyncio.sleep(0.05)
-        assert guest.received(PEER_MAC) == {0: 1}
-
-        async def record():
-            call = lambda stub, metadata: anext(aiter(stub.Moves(pb.MovesRequest(), metadata=metadata)))  # noqa: E731
-            found = json.loads((await rig.call(call)).json)
-            return found if found["announcements"] and found.get("held_frames", 1) else None
-
-        found = await until(record)
-        (announced,) = found["announcements"]
-        assert (found["migration_uid"], announced["kind"], announced["port"]) == (uid, "rarp", "h6host0")
-        assert 0 <= announced["at"] - sent_at < 50_000_000
-
-        await rig.cluster.merge_patch(VMIM, "move-1", {"status": {"phase": "Succeeded"}}, "vms", subresource="status")
-        back = await migration(rig, "move-2")
-        fabric.send(tagged(rarp()))  # the VM speaks from elsewhere
-        await rig.port_is("moved")
-        fabric.send(*[tagged(udp(PEER_MAC, "10.110.0.1", MAC, IP))] * 4)
-
-        async def half():
-            call = lambda stub, md: stub.SourceHalf(pb.SourceHalfRequest(migration_uid=back), metadata=md)  # noqa: E731
-            found = json.loads((await rig.call(call)).json)
-            return found if found["dropped_after"] else None
-
-        found = await until(half)
-        assert guest.received(PEER_MAC) == {}
-    assert found["dropped_after"].get("moved", 0) >= 4
-    (nic,) = found["nics"]
-    assert nic["mac"] == MAC and any(MAC in entry for entry in nic["entries_removed"])
-    static = subprocess.check_output(["bridge", "-n", NODE_NS, "fdb", "show"], text=True)
-    assert not [line for line in static.splitlines() if MAC in line and "static" in line]
-
-
-async def test_access_is_what_the_cluster_says(rig):
-    rig.start()
-    await until(rig.report)
-
-    async def status(user: str, method: str, request) -> grpc.StatusCode:
-        async def call(stub, metadata):
-            return await anext(aiter(getattr(stub, method)(request, metadata=metadata)))
-
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await rig.call(call, user)
-        return caught.value.code()
-
-    probe = pb.ProbeRequest(address="127.0.0.1", seconds=0.1)
-    assert await status("viewer", "Probe", probe) is grpc.StatusCode.PERMISSION_DENIED
-    rig.tokens = dict(rig.tokens) | {"stranger": "no-such-token"}
-    assert await status("stranger", "Flows", pb.FlowsRequest()) is grpc.StatusCode.UNAUTHENTICATED
-    answered = await rig.call(lambda stub, metadata: anext(aiter(stub.Probe(probe, metadata=metadata))), "agent:node1")
-    assert getattr(answered, "from") == "node1"
-    lease = await rig.cluster.get(LEASE, "agent-node1", "bascule-system")
-    assert lease["spec"]["holderIdentity"] == "node1"
-    node = await rig.cluster.get(NODE, "node1")
-    published = json.loads(node["metadata"]["annotations"]["bascule.dev/agent"])
-    assert (published["target"], published["mode"]) == (f"unix:{rig.socket}", "manage")
-
-
-async def test_what_is_wrong_with_one_network_or_port_stays_there_and_is_told(rig):
-    bad = json.loads(json.dumps(NETWORK_DOCUMENT)) | {"metadata": {"name": "bad"}}
-    bad["spec"]["l2Bridge"]["hostConfig"][0]["hostConnections"][0]["trunkPort"]["interface"]["name"] = "nope0"
-    await rig.cluster.create(bad)
-    with Netlink(NODE_NS) as node:
-        foreign = node.add_bridge("foreign0", "02:00:00:00:00:01").index
-        node.set(node.link("h6host0").index, master=foreign)
-    broken = pod("virt-launcher-broken")
-    broken["metadata"]["annotations"][f"cni.projectcalico.org/{INTERFACE}.network-status"] = "{not json"
-    await rig.cluster.create(broken)
-    await rig.cluster.create(pod("virt-launcher-web-1-c"))
-    rig.start()
-    missing = await until(lambda: condition(rig, "bad"))
-    assert (missing["status"], missing["reason"]) == ("False", "TrunkMissing") and "nope0" in missing["message"]
-
-    async def reason(wanted: str):
-        found = await condition(rig)
-        return found if found and found["reason"] == wanted else None
-
-    failed = await until(lambda: reason("PortFailed"))
-    assert "foreign0" in failed["message"] and "web-1" in failed["message"]
-    assert host_link()["master"] == "foreign0", "another owner's port was touched"
-    reasons = {e["reason"] for e in await rig.cluster.list(EVENT)}
-    assert {"TrunkMissing", "PortFailed", "PodContract"} <= reasons
-    with Netlink(NODE_NS) as node:
-        node.set(node.link("h6host0").index, master=0)
-    assert (await until(lambda: reason("Ready")))["status"] == "True"
-    await rig.port_is("live")
-
-
-async def test_observe_changes_nothing(rig):
-    await rig.cluster.create(pod("virt-launcher-web-1-d"))
-    before = ip_json("link")
-    rig.start("observe")
-    report = await until(rig.report)
-    await until(lambda: rig.cluster.get(NODE, "node1"))
-    await asyncio.sleep(0.5)
-    after = ip_json("link")
-    assert [(link["ifname"], link["flags"]) for link in after] == [(link["ifname"], link["flags"]) for link in before]
-    assert report["agent"]["mode"] == "observe" and not programs("trunk0") and not (rig.bpf / "node1").exists()
-
-
-async def test_a_second_agent_on_a_node_is_refused(rig):
-    rig.start()
-    await until(rig.report)
-    first = rig.agent
-    rig.start()
-    assert await asyncio.to_thread(rig.agent.wait, 10) == 4
-    rig.agent = first
-    assert f"pid {first.pid} holds" in rig.log.read_text()
-
-
-async def test_plan_and_status_tell_and_change_nothing_and_old_pins_go(rig):
-    def verb(*arguments: str) -> str:
-        command = [sys.executable, "-m", "bascule_agent.cli", *arguments, "--node=node1", f"--pin-root={rig.bpf}"]
-        thread = NetnsThread(NODE_NS)
-        try:
-            return thread.run(lambda: subprocess.run(command, check=True, capture_output=True, text=True)).stdout
-        finally:
-            thread.close()
-
-    async def plan() -> str:
-        return await asyncio.to_thread(verb, "plan", f"--kubeconfig={rig.state / 'node'}")
-
-    await rig.cluster.create(pod("virt-launcher-web-1-e"))
-    before = ip_json("link")
-    planned = await plan()
-    assert "type bridge alias bascule:b:dc1/110" in planned
-    assert "port h6host0: bring up for vms/web-1 on dc1/110" in planned
-    assert ip_json("link") == before
-    old = await asyncio.to_thread(ensure, layout.SOURCE, rig.bpf / "node1", layout.defines(flow_entries=64))
-    old.close()
-    rig.start()
-    await rig.port_is("live")
-    await until(lambda: asyncio.to_thread(lambda: not old.pin_dir.exists()))
-    assert await plan() == ""
-    shown = await asyncio.to_thread(verb, "status")
-    for line in ("program port_in on h6host0 ingress", "port h6host0 live vlan 110", "program demux_in on trunk0"):
-        assert line in shown
