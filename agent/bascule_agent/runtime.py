@@ -14,7 +14,6 @@ from bascule_agent.apply.events import PortEvents
 from bascule_agent.apply.host import Host
 from bascule_agent.apply.lock import node_lock
 from bascule_agent.apply.loop import Loop
-from bascule_agent.apply.memory import few_arenas, settle
 from bascule_agent.apply.moving import MoveFeed
 from bascule_agent.apply.node import Node
 from bascule_agent.apply.pins import open_pins, remove_others
@@ -55,7 +54,6 @@ class Config:
 
 def run(config: Config) -> int:
     """Until SIGTERM or SIGINT, then 0; 1 when a part of the agent died. Detaches nothing."""
-    few_arenas()
     with node_lock(config.socket):
         return asyncio.run(_main(config))
 
@@ -178,7 +176,6 @@ class Agent:
         if self._first is None:
             self._first = (self._ports.adopted, done.steps + done.ports)
             log.info("adopted %d ports, %d changes", *self._first)
-            await self._worker(settle)
         self._teller.told(known, done.outcomes)
         if done.again:
             self._loop.poke()

@@ -108,7 +108,7 @@ class Lab:
             await self._apply_example(cluster)
 
     async def _guest_template(self) -> Template | None:
-        if self._options.empty or self._options.stand_in_guests:
+        if self._options.stand_in_guests:
             return None
         self._say("guest template (booted once, then cached)")
         return await template.ensure()

@@ -2,9 +2,10 @@
 
 import errno
 
-from bascule_agent.flows.account import Account, cause_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bascule_agent.flows.account import Account, cause_of
 
 codes = st.sampled_from([errno.E2BIG, errno.ENOMEM, 9999])
 

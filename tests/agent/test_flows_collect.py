@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from bascule.flows.names import PortId
 from bascule_agent.bpf import layout
 from bascule_agent.bpf.objects import ensure, mount_bpffs, unmount_bpffs

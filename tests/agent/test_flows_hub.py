@@ -3,11 +3,12 @@
 import asyncio
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bascule.flows.ledger import AGENT_QUEUE, Ledger
 from bascule.flows.record import RECORD
 from bascule_agent.flows.hub import Drain, Hub, Viewer, split
-from hypothesis import given
-from hypothesis import strategies as st
 
 S = 1_000_000_000
 

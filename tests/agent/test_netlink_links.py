@@ -131,10 +131,12 @@ def test_a_filter_is_replaced_in_place_read_back_and_taken_off(net):
         net.attach_bpf(link.index, "ingress", one, "theirs")
     assert net.filters(link.index, "ingress") == [second]
     net.attach_bpf(link.index, "egress", one, "ours")
-    net.detach_bpf(link.index, "ingress")
+    net.detach_bpf(link.index, "ingress", "theirs")
+    assert net.filters(link.index, "ingress") == [second]
+    net.detach_bpf(link.index, "ingress", "ours")
     assert [f.name for f in net.filters(link.index, "egress")] == ["ours"]
-    net.detach_bpf(link.index, "egress")
-    net.detach_bpf(link.index, "egress")
+    net.detach_bpf(link.index, "egress", "ours")
+    net.detach_bpf(link.index, "egress", "ours")
     qdiscs = in_netns("h4-net", lambda: subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True))
     assert "clsact" not in qdiscs.stdout
 

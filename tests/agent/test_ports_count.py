@@ -6,6 +6,8 @@ Witnesses: the guest's interface statistics, and the test's own count of what it
 from __future__ import annotations
 
 import random
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -146,6 +148,31 @@ def test_what_no_record_has_room_for_is_counted(pins: Path, bed: Bed, vms):
         ports.take_down(guest.ifindex)
         assert int(objects.get("lost", 0)) == 0
     bed.unplug("full")
+
+
+def test_tcp_super_frames_cross_whole_and_are_counted_as_segments(bed: Bed, vms):
+    """Segmentation and checksum offload survive tag and port programs: 8 MB arrive as sent, as tagged super-frames."""
+    a1, a2 = vms["a1"], vms["a2"]
+    size = 8 << 20
+    data = random.Random(1).randbytes(size)
+    station = bed.station()
+    bed.drain()
+    listener = in_netns(a2.netns, lambda: socket.create_server((a2.ip, 7000)))
+    with listener, in_netns(a1.netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as sender:
+        sender.connect((a2.ip, 7000))
+        writer = threading.Thread(target=lambda: (sender.sendall(data), sender.shutdown(socket.SHUT_WR)))
+        writer.start()
+        with listener.accept()[0] as receiver:
+            got = b"".join(iter(lambda: receiver.recv(1 << 20), b""))
+        writer.join()
+    assert got == data
+    wire = [(len(seen), vid) for seen, vid in station.seen(mark=b"") if len(seen) > 1518]
+    assert wire and {vid for _, vid in wire} == {110}
+    station.close()
+    drained = swap_and_drain(a1.node.objects)
+    assert balanced(drained)
+    packets, sent = sums(drained.records[drained.records["proto"] == 6], a1.ifindex, EGRESS)
+    assert size // 1448 <= packets and size < sent < size * 1.1 and packets > len(data) // 65536
 
 
 def test_swaps_while_frames_flow_lose_and_double_nothing(bed: Bed, vms):

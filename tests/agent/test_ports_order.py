@@ -58,7 +58,7 @@ def test_on_failure_it_stays_down_and_says_why(plugged):
     link = plugged.node.netlink.link(plugged.ifindex)
     assert (link.up, link.master) == (False, 0)
     assert plugged.ifindex not in plugged.node.ports.state()
-    plugged.node.netlink.detach_bpf(plugged.ifindex, "egress")
+    plugged.node.netlink.detach_bpf(plugged.ifindex, "egress", "theirs")
 
 
 def test_a_port_that_joins_no_bridge_is_blocked_and_down(plugged):
@@ -73,6 +73,7 @@ def test_a_port_of_anothers_bridge_is_not_touched(plugged):
     plugged.node.netlink.set(plugged.ifindex, master=theirs.index, up=True)
     with pytest.raises(PortError, match="port of theirs already"):
         plugged.node.ports.bring_up(plugged.spec(), plugged.node.bridge(110))
+    plugged.node.ports.take_down(plugged.ifindex)
     link = plugged.node.netlink.link(plugged.ifindex)
     assert (link.up, link.master) == (True, theirs.index)
     assert plugged.node.netlink.filters(plugged.ifindex, "ingress") == []
@@ -143,7 +144,7 @@ def test_adoption_names_what_is_wrong(bed: Bed, plugged):
     node = plugged.node
     node.ports.bring_up(plugged.spec(), node.bridge(110))
     node.netlink.set(plugged.ifindex, up=False)
-    node.netlink.detach_bpf(plugged.ifindex, "egress")
+    node.netlink.detach_bpf(plugged.ifindex, "egress", "port_out")
     node.netlink.set_brport(plugged.ifindex, locked=0)
     (found,) = [a for a in node.ports.adopt() if a.port.ifindex == plugged.ifindex]
     assert found.problems == ("egress does not run port_out", "it is down", "it is not locked yet")

@@ -1,6 +1,7 @@
 """The gate: who gets in, what is asked of the cluster, how long an answer is kept."""
 
 import pytest
+
 from bascule.errors import RefusedError, UnreachableError
 from bascule_agent.server.auth import ALLOWED_SECONDS, DENIED_SECONDS, METHODS, Access, Gate, UnauthenticatedError
 

@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+
 from bascule.errors import UsageError
 from bascule.flows.ledger import Ledger
 from bascule.flows.names import PortId

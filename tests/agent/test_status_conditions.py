@@ -1,10 +1,11 @@
 """Conditions on the Node: ours come and go, others' stay untouched, nothing is written twice."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bascule.hostplan.outcome import NetworkOutcome
 from bascule.resources.node import network_condition_type
 from bascule_agent.status import merge_conditions, rfc3339
-from hypothesis import given
-from hypothesis import strategies as st
 
 READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": "t0"}
 NOW, LATER = "2026-11-23T10:00:00Z", "2026-11-23T10:05:00Z"

@@ -1,8 +1,9 @@
 """The ledger: what goes in comes out, under every sum and difference."""
 
-from bascule.flows.ledger import AGENT_QUEUE, Ledger, merge
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bascule.flows.ledger import AGENT_QUEUE, Ledger, merge
 
 causes = st.sampled_from(["map-full", "agent-queue", "store-full"])
 lost = st.dictionaries(causes, st.integers(0, 1 << 40))

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bascule.flows.names import Gateway, Names, PortId
 from bascule.flows.record import RECORD
 from bascule.flows.rows import ip_text, proto_text, reason_text, rows, time_text
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEYS = [
     *("time", "node", "vm", "namespace", "nic", "network", "vlan", "direction", "src", "dst"),

@@ -4,12 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bascule.flows.ledger import STORE_FULL, Ledger
 from bascule.flows.names import PortId
 from bascule.flows.record import RECORD
 from bascule.flows.store import RATE_TAU_S, Batch, FlowStore
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 S = 1_000_000_000
 

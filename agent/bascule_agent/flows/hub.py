@@ -21,8 +21,8 @@ from bascule.flows.names import PortId
 from bascule.flows.record import RECORD
 
 HISTORY_SECONDS = 60.0
-HISTORY_RECORDS = 131_072  # 9 MiB
-QUEUE_RECORDS = 131_072
+HISTORY_RECORDS = 65_536  # 4.5 MiB, and as much for each viewer that cannot keep up
+QUEUE_RECORDS = 65_536
 BATCH_RECORDS = 16_384  # 1.2 MB: gRPC refuses messages above 4 MB by default
 
 

@@ -310,15 +310,19 @@ class Netlink:
             if error.code != errno.EEXIST:
                 raise
 
-    def detach_bpf(self, index: int, direction: str) -> None:
-        """Take our filter off one side of a link, and clsact when nothing is left on either; no error when absent."""
-        if self.filters(index, direction):
-            self._do(
-                f"detach program from link {index} {direction}",
-                lambda ipr: ipr.tc(
-                    "del-filter", "bpf", index, _HANDLE, parent=_PARENTS[direction], prio=_PRIO, protocol=_ETH_P_ALL
-                ),
-            )
+    def detach_bpf(self, index: int, direction: str, name: str = "") -> None:
+        """Take the filter attached under `name` ("": under any name) off one side of a link; none there is no error.
+
+        clsact goes too when nobody's filter is left on either side.
+        """
+        if not any(name in ("", entry.name) for entry in self.filters(index, direction)):
+            return
+        self._do(
+            f"detach program from link {index} {direction}",
+            lambda ipr: ipr.tc(
+                "del-filter", "bpf", index, _HANDLE, parent=_PARENTS[direction], prio=_PRIO, protocol=_ETH_P_ALL
+            ),
+        )
         if not any(self._thread.run(lambda: has_filters(index))):
             self._do_absent_ok(f"delete clsact of link {index}", lambda ipr: ipr.tc("del", "clsact", index))
 

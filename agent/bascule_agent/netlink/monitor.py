@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +68,10 @@ class Monitor:
                 data = self._sock.recv(1 << 17)
             except BlockingIOError:
                 return events
-            except OSError:
-                # ENOBUFS: the kernel has told us once that it dropped some; what follows is good again.
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                # The kernel says once that it dropped some; what follows is good again.
                 events.append(Overrun())
                 continue
             events.extend(event for message in self._marshal.parse(data) if (event := _event(message)))

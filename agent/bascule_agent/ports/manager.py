@@ -111,16 +111,25 @@ class PortManager:
                 self._netlink.delete_fdb(entry.index, entry.mac)
 
     def take_down(self, ifindex: int) -> None:
-        """Block the port, set it down, undo everything bring_up did. The link may be gone already; so may the port."""
+        """Block the port, set it down, undo everything bring_up did. The link may be gone already.
+
+        Where no port is registered only our programs go: a link that never became a port may be another's.
+        """
         row = self._objects.get("ports", ifindex)
-        if self._netlink.find(ifindex) is not None:
-            self._close(ifindex)
-            self._netlink.set(ifindex, master=0)
-            for direction in PROGRAMS:
-                self._netlink.detach_bpf(ifindex, direction)
-        if row is None:
-            return
-        port = port_from(ifindex, row)
+        port = None if row is None else port_from(ifindex, row)
+        link = self._netlink.find(ifindex)
+        if link is not None:
+            if port is not None:
+                self._close(ifindex)
+                if link.master == port.bridge:
+                    self._netlink.set(ifindex, master=0)
+            for direction, program in PROGRAMS.items():
+                self._netlink.detach_bpf(ifindex, direction, program)
+        if port is not None:
+            self._forget(port)
+
+    def _forget(self, port: Port) -> None:
+        ifindex = port.ifindex
         key = (port.bridge, tuple(mac_bytes(port.mac)), 0)
         if self._objects.get("macs", *key) == ifindex:
             self._objects.remove("macs", *key)

@@ -14,10 +14,11 @@ from typing import Any
 from bascule.errors import BasculeError
 from bascule.hostplan import names
 from bascule.hostplan import steps as s
-from bascule.hostplan.observed import Observed, ObservedLink
+from bascule.hostplan.observed import Observed
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.netlink import Link, Netlink
 from bascule_agent.segments.errors import SegmentError
+from bascule_agent.segments.observe import observe_links
 
 DEMUX, MUX = "demux_in", "mux_out"
 
@@ -45,10 +46,9 @@ class PerVlan:
 
     def observe(self) -> Observed:
         """What is there now, from netlink and the maps. About 1-2 ms a link: not for polling."""
-        links = self._netlink.links()
-        ways_out = {route.index for route in self._netlink.routes() if route.dst == "0.0.0.0/0"}
+        links = observe_links(self._netlink)
         return Observed(
-            links=tuple(_observed(link, link.index in ways_out) for link in links),
+            links=links,
             demux=frozenset(
                 (int(key["ifindex"]), int(key["vid"]), int(segment["stub"])) for key, segment in self._rows("trunks")
             ),
@@ -144,7 +144,7 @@ class PerVlan:
     def _detach_trunk(self, step: s.DetachTrunk) -> None:
         link = self._netlink.find(step.trunk)
         if link and self._runs(link.index, "ingress", DEMUX):
-            self._netlink.detach_bpf(link.index, "ingress")
+            self._netlink.detach_bpf(link.index, "ingress", DEMUX)
 
     @_run.register
     def _enslave(self, step: s.Enslave) -> None:
@@ -177,19 +177,3 @@ class PerVlan:
     @_run.register
     def _set_mtu(self, step: s.SetMtu) -> None:
         self._netlink.set(self._ours(step.link).index, mtu=step.mtu)
-
-
-def _observed(link: Link, default_route: bool) -> ObservedLink:
-    return ObservedLink(
-        index=link.index,
-        name=link.name,
-        kind=link.kind,
-        alias=link.alias,
-        up=link.up,
-        carrier=link.carrier,
-        mtu=link.mtu,
-        mac=link.mac,
-        master=link.master,
-        peer=link.peer_index if link.peer_netnsid is None else 0,
-        default_route=default_route,
-    )

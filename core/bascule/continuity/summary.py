@@ -12,7 +12,7 @@ from bascule.continuity.series import Point
 
 _UNICODE = "·▁▂▃▄▅▆▇█"
 _ASCII = ".12345678"
-_LABEL = 24
+_LABEL = 18
 
 
 def loss_strip(series: Sequence[Point], first_ns: int, last_ns: int, width: int, ascii_only: bool = False) -> str:
@@ -48,8 +48,8 @@ def summary_lines(record: Mapping[str, Any], width: int = 80, ascii_only: bool =
 
 
 def _when(record: Mapping[str, Any]) -> str:
-    phases = " ".join(phase["phase"] for phase in record["phases"])
-    return f"{record['started'] or '?'} to {record['ended'] or '(running)'}  {phases}"
+    last = record["phases"][-1]["phase"] if record["phases"] else "no phase seen"
+    return f"{record['started'] or '?'} to {record['ended'] or '(running)'}  {last}"
 
 
 def _identity(record: Mapping[str, Any], arrow: str) -> str:
@@ -99,9 +99,10 @@ def _probe_lines(record: Mapping[str, Any], width: int, ascii_only: bool) -> lis
     for probe in record["probes"]:
         label = f"{probe['kind']} {probe['from']}"
         gap = "-" if probe["longest_gap_ms"] is None else f"{probe['longest_gap_ms']:.1f} ms"
+        lost = f"{probe['lost']} lost" + (f" in {probe['lost_window_ms']:.1f} ms" if probe["lost"] else "")
         lines.append(
-            f"{label:<{_LABEL}}{probe['sent']} sent every {probe['interval_ms']:g} ms, {probe['lost']} lost"
-            f" (longest run {probe['lost_window_ms']:.1f} ms), longest gap {gap}, {probe['duplicates']} duplicate"
+            f"{label:<{_LABEL}}{probe['sent']} sent every {probe['interval_ms']:g} ms, {lost}, gap {gap},"
+            f" {probe['duplicates']} dup"
         )
         lines.append(" " * _LABEL + loss_strip(probe["series"], first, last, columns, ascii_only))
     cut = record["cut_ns"]

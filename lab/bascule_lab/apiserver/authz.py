@@ -50,9 +50,9 @@ def allowed(user: User, access: Access) -> bool:
 
 
 def _operator(access: Access) -> bool:
-    if access.what in (_SECRETS, CRDS):
+    if access.what == CRDS:
         return access.verb in _READ
-    return access.what != _TOKEN_REVIEWS
+    return access.what not in (_SECRETS, _TOKEN_REVIEWS)
 
 
 def _agent(access: Access) -> bool:

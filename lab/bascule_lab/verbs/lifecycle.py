@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import signal
@@ -24,10 +25,10 @@ class LabError(BasculeError):
 
 
 def fetch(_args: argparse.Namespace) -> int:
-    """Download and unpack the guest kernel; fast when it is there."""
-    from bascule_lab.guests import kernel
+    """Download and unpack the guest kernel, boot and save the guest template; fast when both are there."""
+    from bascule_lab.guests import template
 
-    kernel.fetch()
+    asyncio.run(template.ensure())
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -71,9 +72,12 @@ def _in_guest(guest: Mapping[str, Any], command: list[str]) -> int:
         return _in_namespace(guest["netns"], command)
     from bascule_lab.guests.serial import SerialClient
 
+    # One word is a line for the guest's shell, several are a command and its arguments.
+    text = command[0] if len(command) == 1 else shlex.join(command)
+
     async def talk() -> tuple[int, bytes]:
         async with SerialClient(guest["serial"]) as client:
-            return await client.exec(" ".join(command), EXEC_TIMEOUT_S)
+            return await client.exec(text, EXEC_TIMEOUT_S)
 
     code, output = asyncio.run(talk())
     sys.stdout.buffer.write(output)

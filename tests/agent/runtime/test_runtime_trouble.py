@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 
@@ -122,3 +123,26 @@ async def test_plan_and_status_tell_and_change_nothing_and_old_pins_go(rig, kit)
     shown = await asyncio.to_thread(verb, "status")
     for line in ("program port_in on h6host0 ingress", "port h6host0 live vlan 110", "program demux_in on trunk0"):
         assert line in shown
+
+
+async def test_a_probe_point_serves_probes_and_nothing_else(rig, kit):
+    command = [sys.executable, "-m", "bascule_agent.cli", "probe-point", "--name=gateway"]
+    command += [f"--kubeconfig={rig.state / 'node'}", f"--socket={rig.socket}"]
+    thread = NetnsThread(kit.NODE_NS)
+    with rig.log.open("ab") as log:
+        rig.agent = thread.run(lambda: subprocess.Popen(command, stdout=log, stderr=log))
+    thread.close()
+    await kit.until(lambda: asyncio.to_thread(rig.socket.exists))
+
+    async def probe(stub, metadata):
+        request = pb.ProbeRequest(address="127.0.0.1", interval_ms=5, seconds=0.2)
+        return [batch async for batch in stub.Probe(request, metadata=metadata)]
+
+    batches = await rig.call(probe, "agent:node1")
+    assert any(rx > 0 for batch in batches for rx in batch.rx_ns)
+    assert {getattr(batch, "from") for batch in batches} == {"gateway"}
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.call(lambda stub, metadata: stub.Node(pb.NodeRequest(), metadata=metadata))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert rig.end(signal.SIGTERM) == 0
+    assert not rig.socket.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
@@ -71,7 +72,8 @@ class Watch:
         self.response = response
 
     async def next(self) -> dict[str, Any] | None:
-        line = await self.response.content.readline()
+        async with asyncio.timeout(5):
+            line = await self.response.content.readline()
         return json.loads(line) if line else None
 
     async def types(self, count: int) -> list[tuple[str, str]]:

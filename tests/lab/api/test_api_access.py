@@ -24,6 +24,7 @@ TABLE = [
     ("operator", "create", "projectcalico.org", "networks", "", True),
     ("operator", "delete", "", "pods", "", True),
     ("operator", "update", "", "secrets", "", False),
+    ("operator", "get", "", "secrets", "", False),
     ("operator", "create", *CRDS, "", False),
     ("operator", "list", *CRDS, "", True),
     ("operator", "create", *TOKENS, "", False),

