@@ -170,6 +170,12 @@ class Guest:
     def netns(self) -> str:
         return f"h4-{self.name}"
 
+    def wait(self) -> None:
+        """Until the kernel has handled the carrier events, which a busy machine may do later: only then frames pass."""
+        assert until(lambda: self.node.netlink.brport(self.ifindex)["state"] == FORWARDING)
+        with Netlink(self.netns) as inside:
+            assert until(lambda: inside.link("eth0").carrier)
+
     def send(self, *frames: bytes) -> None:
         def go() -> None:
             with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
@@ -254,8 +260,7 @@ class Bed:
         """A guest on a port that is up."""
         guest = self.plug(name, node, vlan, mac, ip)
         guest.node.ports.bring_up(guest.spec(held), guest.node.bridge(vlan))
-        # The bridge forwards when the kernel has handled the carrier event, which a busy machine may do later.
-        assert until(lambda: guest.node.netlink.brport(guest.ifindex)["state"] == FORWARDING)
+        guest.wait()
         return guest
 
     def unplug(self, name: str) -> None:

@@ -137,6 +137,7 @@ def test_what_no_record_has_room_for_is_counted(pins: Path, bed: Bed, vms):
     with ensure(layout.SOURCE, pins / "small", small, layout.LAYOUT) as objects:
         ports = PortManager(guest.node.netlink, objects)
         ports.bring_up(guest.spec(), guest.node.bridge(110))
+        guest.wait()
         before = statistics(guest)
         guest.send(*(frame(BROADCAST, guest.mac, arp(guest.mac, guest.ip, f"10.110.0.{n}")) for n in range(100)))
         assert until(lambda: statistics(guest)["tx_packets"] - before["tx_packets"] >= 100)

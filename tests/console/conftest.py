@@ -336,16 +336,16 @@ class Live:
             port = PortId(node_name, 20 + len(agent.ports), name, "vms", "net-0", "dc1", vlan, mac, ip)
             agent.ports = (*agent.ports, port)
 
-    async def play_move(self, lost: int = 3, phases: tuple[str, ...] = ("Scheduling", "Running", "Succeeded")) -> None:
-        """Act as KubeVirt for the next migration: walk through `phases`, then let the target's agent have a record."""
+    async def play_move(self, lost: int = 3, pace: float = 0.05) -> None:
+        """Act as KubeVirt for the next migration, a phase every `pace` s; then the target's agent has a record."""
         while not (found := await self.cluster.list(VMIM)):
             await asyncio.sleep(0.05)
         current = found[-1]
         target = current["spec"]["addedNodeSelector"]["kubernetes.io/hostname"]
-        for phase in phases:
+        for phase in ("Scheduling", "Running", "Succeeded"):
             status = {"phase": phase, "migrationState": {"targetNode": target}}
             current = await self.cluster.replace({**current, "status": status}, subresource="status")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pace)
         if target in self.agents:
             name = current["spec"]["vmiName"]
             uid = current["metadata"]["uid"]

@@ -182,11 +182,4 @@ def test_a_cell_is_printable_and_as_wide_as_its_column(text: str, width: int, ri
 def test_units() -> None:
     shown = [count(n) for n in (0, 999, 1000, 12_345, 99_960, 4_500_000)]
     assert shown == ["0", "999", "1.0k", "12.3k", "100k", "4.5M"]
-        "0",
-        "999",
-        "1.0k",
-        "12.3k",
-        "100k",
-        "4.5M",
-    ]
     assert size(1_500) == "1.5kB"

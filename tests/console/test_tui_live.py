@@ -25,7 +25,7 @@ from bascule_kube.kinds import VMI, VMIM
 async def running(live: Any, **options: Any) -> AsyncIterator[tuple[BasculeApp, Pilot[None]]]:
     store = Store()
     app = BasculeApp(store, Session(store, live.kubeconfig, options.pop("context", None)), **options)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         yield app, pilot
 
 
@@ -97,18 +97,32 @@ async def test_m_moves_a_vm_and_shows_the_record(live: Any) -> None:
         await pilot.press("enter")
         assert "Live-migrate web-1 from node1 to node2?" in str(app.screen.query_one("#question", Static).render())
         assert await live.cluster.list(VMIM) == []
-        playing = asyncio.create_task(live.play_move())
+        playing = asyncio.create_task(live.play_move(pace=0.4))
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, MoveProgress))
+        await until(pilot, lambda: "✓ Scheduling" in text_of(app))
         await until(pilot, lambda: "KEPT" in text_of(app))
         await playing
         shown = text_of(app)
-        assert "✓ Scheduling" in shown and "✓ Succeeded" in shown
+        assert "✓ Succeeded after" in shown
         assert "400 sent every 5 ms, 3 lost" in shown
         await pilot.press("escape")
         assert app.screen is screen
         await pilot.press("r")
         await until(pilot, lambda: "KEPT" in text_of(app))
+
+
+async def test_a_closed_window_does_not_stop_the_move(live: Any) -> None:
+    await three_vms(live)
+    async with running(live) as (app, pilot):
+        await until(pilot, lambda: len(screen_of(app).vms.view) == 3)
+        await pilot.press("m", "enter", "y")
+        await until(pilot, lambda: isinstance(app.screen, MoveProgress))
+        await pilot.press("escape")
+        assert app.screen is screen_of(app)
+        await live.play_move()
+        await until(pilot, lambda: app.store.records)
+        await until(pilot, lambda: "moved: kept" in text_of(app))
 
 
 async def test_a_move_that_is_refused_says_why(live: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from textual.pilot import Pilot
 
 from bascule_console.app import BasculeApp
 from bascule_console.screens.live import screen as live_screen
+from bascule_console.screens.move.progress import MoveProgress
+from bascule_console.services.moves import PhaseSeen, RecordReady
 
 SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
 Compare = Callable[..., bool]
@@ -58,6 +61,29 @@ def test_record(snap_compare: Compare, still: Any, size: str) -> None:
         await settle(pilot)
 
     assert snap_compare(BasculeApp(still.store, None), terminal_size=SIZES[size], run_before=show)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_progress(snap_compare: Compare, still: Any, ended: bool) -> None:
+    record = still.move_record("7c6f", vm="db-1", source="node2", target="node1").to_json()
+
+    async def events() -> AsyncIterator[PhaseSeen | RecordReady]:
+        for at, phase in enumerate(("Pending", "Scheduling", "Scheduled", "PreparingTarget", "TargetReady", "Running")):
+            yield PhaseSeen(phase, at * 0.11)
+        if not ended:
+            await asyncio.Event().wait()
+        yield PhaseSeen("Succeeded", 1.31)
+        yield RecordReady(record)
+
+    async def show(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        row = still.store.vms.rows()["vms/db-1"]
+        app = pilot.app
+        assert isinstance(app, BasculeApp)
+        await app.push_screen(MoveProgress(row, "node1", events(), still.store, app.glyphs))
+        await settle(pilot)
+
+    assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=show)
 
 
 def test_choose_and_confirm(snap_compare: Compare, still: Any) -> None:

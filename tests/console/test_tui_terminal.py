@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-PROGRAM = f"{sys.executable} -c 'import sys; from bascule_console.cli.main import main; sys.exit(main())'"
+# pytest exports a size of its own, which Textual would believe instead of the terminal's.
+MAIN = "import sys; from bascule_console.cli.main import main; sys.exit(main())"
+PROGRAM = f"env -u COLUMNS -u LINES {sys.executable} -c '{MAIN}'"
 
 
 class Tmux:
@@ -93,7 +95,7 @@ async def test_a_signal_gives_the_terminal_back(live: Any, tmux: Tmux, ending: s
 @pytest.mark.parametrize("verb", [(), ("tui",), ("demo",)])
 def test_without_a_terminal_it_names_the_headless_twin(verb: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from bascule_console.cli.main import main; sys.exit(main())", *verb],
+        [sys.executable, "-c", MAIN, *verb],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

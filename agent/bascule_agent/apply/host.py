@@ -5,14 +5,14 @@ Without pins (mode `observe`, or before the first build) it only looks, and what
 
 from __future__ import annotations
 
-from bascule.hostplan.observed import Observed, ObservedLink
+from bascule.hostplan.observed import Observed
 from bascule.hostplan.steps import Step
 from bascule.resources.pod import PodNic
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.errors import AgentError
-from bascule_agent.netlink import Link, Netlink, NetlinkError
+from bascule_agent.netlink import Netlink, NetlinkError
 from bascule_agent.ports import Port, PortManager, PortSpec
-from bascule_agent.segments import PerVlan
+from bascule_agent.segments import PerVlan, observe_links
 
 
 class Host:
@@ -31,8 +31,7 @@ class Host:
         """What is there now; 1-2 ms a link."""
         if self._driver is not None:
             return self._driver.observe()
-        ways_out = {route.index for route in self.netlink.routes() if route.dst == "0.0.0.0/0"}
-        return Observed(links=tuple(_observed(link, link.index in ways_out) for link in self.netlink.links()))
+        return Observed(links=observe_links(self.netlink))
 
     def execute(self, step: Step) -> None:
         """Carry out one step of a plan (SegmentError)."""
@@ -81,19 +80,3 @@ class Host:
     def _name(self, index: int) -> str:
         link = self.netlink.find(index)
         return link.name if link else f"if{index}"
-
-
-def _observed(link: Link, default_route: bool) -> ObservedLink:
-    return ObservedLink(
-        index=link.index,
-        name=link.name,
-        kind=link.kind,
-        alias=link.alias,
-        up=link.up,
-        carrier=link.carrier,
-        mtu=link.mtu,
-        mac=link.mac,
-        master=link.master,
-        peer=link.peer_index if link.peer_netnsid is None else 0,
-        default_route=default_route,
-    )

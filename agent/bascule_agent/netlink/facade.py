@@ -310,12 +310,12 @@ class Netlink:
             if error.code != errno.EEXIST:
                 raise
 
-    def detach_bpf(self, index: int, direction: str, name: str = "") -> None:
-        """Take the filter attached under `name` ("": under any name) off one side of a link; none there is no error.
+    def detach_bpf(self, index: int, direction: str, name: str) -> None:
+        """Take the filter attached under `name` off one side of a link; none there is no error, nor is another's.
 
         clsact goes too when nobody's filter is left on either side.
         """
-        if not any(name in ("", entry.name) for entry in self.filters(index, direction)):
+        if not any(entry.name == name for entry in self.filters(index, direction)):
             return
         self._do(
             f"detach program from link {index} {direction}",

@@ -22,11 +22,6 @@ def keys(*, read_only: bool) -> list[Key]:
     return [Key(a.key, a.id, a.label, a.footer) for a in actions(read_only=read_only)]
 
 
-def help_lines(*, read_only: bool) -> list[tuple[str, str, str]]:
-    """(key, label, headless twin) of every action of a session."""
-    return [(readable(a.key), a.label, a.verb) for a in actions(read_only=read_only)]
-
-
 def readable(key: str) -> str:
     """A key's name as people write it."""
     return {"slash": "/", "question_mark": "?", "space": "space"}.get(key, key)

@@ -15,7 +15,7 @@ FLOWS_TABLE = "flows"
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing an operator can do. `verb` is its headless twin; `confirm` is a format text over its subject."""
+    """One thing an operator can do. `scope` is what it acts on, wherever the cursor is. `verb` is its headless twin; `confirm` is a format text over its subject."""
 
     id: str
     label: str
@@ -32,16 +32,17 @@ ACTIONS: tuple[Action, ...] = (
         id="move_vm",
         label="Move VM",
         key="m",
+        scope=VMS_TABLE,
         danger=True,
         confirm="Live-migrate {name} from {source} to {target}?",
         verb="bascule vms move NAME --to NODE",
     ),
     Action(id="filter", label="Filter", key="slash"),
-    Action(id="freeze", label="Freeze", key="space", verb="bascule flows --last N"),
+    Action(id="freeze", label="Freeze", key="space", scope=FLOWS_TABLE, verb="bascule flows --last N"),
     Action(id="switch_table", label="Tables", key="tab"),
     Action(id="sort_next", label="Sort", key="s", footer=False),
     Action(id="sort_reverse", label="Reverse", key="S", footer=False),
-    Action(id="last_record", label="Record", key="r", verb="bascule moves show"),
+    Action(id="last_record", label="Record", key="r", scope=VMS_TABLE, verb="bascule moves show"),
     Action(id="help", label="Help", key="question_mark"),
     Action(id="quit", label="Quit", key="q"),
 )

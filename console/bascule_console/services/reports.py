@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, PartialError
 from bascule_console.services.agents import Agents
 from bascule_console.services.cluster import list_if_served
 from bascule_console.store.nodes import AgentTarget, agent_target, is_ready, network_conditions, node_name
@@ -23,12 +23,11 @@ class Answers:
     """What came back, by node, and why the others are silent."""
 
     silent: dict[str, str] = field(default_factory=dict)
-    partial: int = 5
 
     @property
     def exit_code(self) -> int:
         """0, or DESIGN section 5's "partial" when some nodes are silent."""
-        return self.partial if self.silent else 0
+        return PartialError.exit_code if self.silent else 0
 
 
 async def ask_all(

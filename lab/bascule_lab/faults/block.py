@@ -97,5 +97,5 @@ def _attempt(links: Netlink, index: int, lead_ms: float, milliseconds: float) ->
         return Block(start + offset, end + offset)
     finally:
         for direction in _DIRECTIONS:
-            links.detach_bpf(index, direction)
+            links.detach_bpf(index, direction, "lab_block")
         os.close(program)

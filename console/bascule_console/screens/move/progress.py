@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import ClassVar
 
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -58,10 +57,9 @@ class MoveProgress(ModalScreen[None]):
             yield Static("the move goes on when this is closed   esc close", id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Begin."""
-        self._follow()
+        """Begin. The worker is the app's, because a screen's own workers end with the screen."""
+        self.app.run_worker(self._follow(), group="moves", exit_on_error=False)
 
-    @work(exit_on_error=False, group="moves")
     async def _follow(self) -> None:
         try:
             async for event in self._events:
@@ -74,35 +72,45 @@ class MoveProgress(ModalScreen[None]):
             self._show_error(error)
 
     def _show_phases(self) -> None:
+        if not self.is_attached:
+            return
         text = Text()
         for at, phase in enumerate(self._phases):
-            last = at == len(self._phases) - 1
-            failed = phase.phase == "Failed"
-            symbol = self._glyphs.bad if failed else self._glyphs.busy if last else self._glyphs.good
-            if phase.phase == "Succeeded":
-                symbol = self._glyphs.good
-            text.append(escape(f"{symbol} {phase.phase:<18} {phase.seconds:6.2f} s  {phase.detail}".rstrip()) + "\n")
+            text.append(escape(f"{self._symbol(at)} {phase.phase:<18} {phase.seconds:6.2f} s  {phase.detail}").rstrip())
+            text.append("\n")
         self.query_one("#phases", Static).update(text)
+
+    def _symbol(self, at: int) -> str:
+        phase = self._phases[at].phase
+        if phase == "Failed":
+            return self._glyphs.bad
+        ended = at < len(self._phases) - 1 or phase == "Succeeded"
+        return self._glyphs.good if ended else self._glyphs.busy
 
     def _finish(self, event: RecordReady) -> None:
         self._store.keep_record(self._vm.key, event.record)
-        if not self.is_mounted:
+        if not self.is_attached:
+            verdict = str(event.record.get("verdict"))
+            self.app.notify(f"{escape(self._vm.key)} moved: {verdict}; r on the VM shows the record", markup=False)
             return
-        width = max(40, self.query_one("#record").size.width)
-        text = record_text(self.app, event.record, width, ascii_only=self._glyphs is ASCII)
+        # The record names the phases itself; on a small terminal there is no room for both.
+        took = f"{self._phases[-1].phase} after {self._phases[-1].seconds:.2f} s" if self._phases else ""
+        self.query_one("#phases", Static).update(
+            Text(f"{self._symbol(len(self._phases) - 1)} {escape(took)}" if took else "")
+        )
+        text = record_text(self.app, event.record, ascii_only=self._glyphs is ASCII)
         self.query_one("#record", Static).update(text)
         self.query_one("#keys", Static).update("esc close   r on the VM shows this again")
 
     def _show_error(self, error: BasculeError) -> None:
-        parts = [
-            error.message,
-            f"cause: {error.cause}" if error.cause else "",
-            f"fix: {error.fix}" if error.fix else "",
-        ]
-        words = "\n".join(escape(part) for part in parts if part)
+        parts = (("", error.message), ("cause: ", error.cause), ("fix: ", error.fix))
+        words = "\n".join(label + escape(part) for label, part in parts if part)
+        if not self.is_attached:
+            self.app.notify(words, title=escape(self._vm.key), severity="error", markup=False)
+            return
         self.query_one("#record", Static).update(Text(f"{self._glyphs.bad} {words}"))
         self.query_one("#keys", Static).update("esc close")
 
     def action_hide(self) -> None:
-        """Close the window; the store still gets the record if the move has ended by then."""
+        """Close the window; the move goes on, and its end is announced."""
         self.dismiss(None)

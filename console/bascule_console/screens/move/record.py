@@ -14,14 +14,15 @@ from textual.widgets import Static
 
 from bascule.text import escape
 
+DIALOG, EDGES = 100, 5  # the dialog's width in cells; its border, padding and scrollbar
 _INK = {"kept": "verdict-allow", "broken": "verdict-drop", "unknown": "verdict-unknown"}
 
 
-def record_text(app: App[Any], record: Mapping[str, Any], width: int, *, ascii_only: bool) -> Text:
-    """The record's summary lines (bascule.continuity), the first one in the verdict's colour."""
+def record_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool) -> Text:
+    """The record's summary lines (bascule.continuity) for a dialog's width, the first in the verdict's colour."""
     from bascule.continuity import summary_lines  # not before a move: most sessions never need it
 
-    first, *rest = [escape(line) for line in summary_lines(record, width, ascii_only)]
+    first, *rest = [escape(line) for line in summary_lines(record, min(DIALOG, app.size.width) - EDGES, ascii_only)]
     ink = app.theme_variables.get(_INK.get(str(record.get("verdict")), "verdict-unknown"), "")
     return Text.assemble((first, f"bold {ink}"), *(f"\n{line}" for line in rest))
 
@@ -52,5 +53,4 @@ class RecordScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Lay the record out for this width."""
-        width = min(96, max(40, self.app.size.width - 6))
-        self.query_one(Static).update(record_text(self.app, self._record, width, ascii_only=self._ascii_only))
+        self.query_one(Static).update(record_text(self.app, self._record, ascii_only=self._ascii_only))
