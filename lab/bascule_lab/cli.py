@@ -70,6 +70,9 @@ def main(argv: list[str] | None = None) -> int:
             if text:
                 print(f"  {word}: {text}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit flush fails once more
+        return 141
     except KeyboardInterrupt:
         return 130
 

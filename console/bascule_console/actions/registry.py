@@ -15,7 +15,11 @@ FLOWS_TABLE = "flows"
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing an operator can do. `scope` is what it acts on, wherever the cursor is. `verb` is its headless twin; `confirm` is a format text over its subject."""
+    """One thing an operator can do.
+
+    `scope` is what it acts on, wherever the cursor is; `verb` is its headless twin; `confirm` is a format text over its
+    subject.
+    """
 
     id: str
     label: str

@@ -1,0 +1,1 @@
+"""What the API says about its kinds: schemas of the built-ins and the OpenAPI v3 documents made of them."""
