@@ -1,7 +1,7 @@
 # Bascule: every target installs what it needs first (scripts/setup.sh, seconds when nothing changed).
 PY := .venv/bin/python
 
-.PHONY: install demo test test-long lint bench proto screenshots
+.PHONY: install demo test test-long lint bench proto screenshots docs
 install:
 	@bash scripts/setup.sh
 demo: install
@@ -18,3 +18,5 @@ proto: install
 	@bash scripts/proto.sh
 screenshots: install
 	@bash scripts/screenshots.sh
+docs: install
+	@bash scripts/docs.sh
