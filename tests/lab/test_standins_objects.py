@@ -79,14 +79,19 @@ def node(name: str, **labels: str) -> dict[str, Any]:
 def test_the_emptiest_node_that_fits_is_chosen() -> None:
     pod = {"spec": {"nodeSelector": {"l2": "yes"}}}
     nodes = [node("a", l2="yes"), node("b", l2="yes"), node("c")]
-    assert schedule.choose(pod, nodes, {"a": 3, "b": 1}) == "b"
-    assert schedule.choose(pod, nodes, {"a": 3, "b": 1}, avoid="b") == "a"
+    assert schedule.choose(pod, nodes, {"a": 3, "b": 1}, {}) == "b"
+    assert schedule.choose(pod, nodes, {"a": 3, "b": 1}, {}, avoid="b") == "a"
+
+
+def test_each_app_is_spread_before_the_load_is() -> None:
+    nodes = [node("a"), node("b")]
+    assert schedule.choose({"spec": {}}, nodes, {"a": 0, "b": 4}, {"a": 1}) == "b"
 
 
 def test_no_node_names_what_each_lacks() -> None:
     nodes = [node("a"), {**node("b", l2="yes"), "spec": {"unschedulable": True}}]
     with pytest.raises(schedule.Unschedulable) as caught:
-        schedule.choose({"spec": {"nodeSelector": {"l2": "yes"}}}, nodes, {})
+        schedule.choose({"spec": {"nodeSelector": {"l2": "yes"}}}, nodes, {}, {})
     assert "a: lacks l2=yes" in str(caught.value)
     assert "b: cordoned" in str(caught.value)
 

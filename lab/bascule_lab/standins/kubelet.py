@@ -50,7 +50,7 @@ class Kubelet:
         self._make_guest = make_guest
         self._config = config
         self._launches: dict[str, Launch] = {}
-        self._placed: dict[str, str] = {}
+        self._placed: dict[str, tuple[str, str]] = {}
         self.on_guest_exit: Callable[[Key, Key, str], Awaitable[None]] | None = None
 
     def launches(self) -> list[Launch]:
@@ -96,20 +96,21 @@ class Kubelet:
         moving = MOVE_LABEL in pod["metadata"]["labels"]
         avoid = (vmi.get("status") or {}).get("nodeName", "") if vmi and moving else ""
         try:
-            node = schedule.choose(pod, self._world.all(NODE), self._load(), avoid)
+            app = pod["metadata"]["labels"].get("app", "")
+            node = schedule.choose(pod, self._world.all(NODE), self._load(), self._load(app), avoid)
         except schedule.Unschedulable as error:
             await self._waiting(pod, "FailedScheduling", str(error))
             raise
-        self._placed[pod["metadata"]["uid"]] = node
+        self._placed[pod["metadata"]["uid"]] = node, app
         await self._world.cluster.merge_patch(
             POD, pod["metadata"]["name"], {"spec": {"nodeName": node}}, namespace=pod["metadata"]["namespace"]
         )
 
-    def _load(self) -> Counter[str]:
-        """Launcher pods by node, those included whose placement the cache has not seen yet."""
+    def _load(self, app: str | None = None) -> Counter[str]:
+        """Launcher pods (of one app) by node, those included whose placement the cache has not seen yet."""
         alive = {pod["metadata"]["uid"] for pod in self._world.all(POD) if pod["status"].get("phase") != "Failed"}
-        self._placed = {uid: node for uid, node in self._placed.items() if uid in alive}
-        return Counter(self._placed.values())
+        self._placed = {uid: place for uid, place in self._placed.items() if uid in alive}
+        return Counter(node for node, its_app in self._placed.values() if app is None or its_app == app)
 
     def _vmi(self, pod: Obj) -> Obj | None:
         owners = pod["metadata"].get("ownerReferences") or []

@@ -1,4 +1,8 @@
-"""The stand-in for kube-scheduler: nodeSelector, readiness, then the node with the fewest launcher pods. Pure."""
+"""The stand-in for kube-scheduler: nodeSelector, cordon, then spread. Pure.
+
+Spread is by the label `app` first, as a topology spread constraint would have it, so that each application, and with
+it each VLAN of the example, is on every node.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,11 @@ class Unschedulable(BasculeError):
     """No node takes the pod."""
 
 
-def choose(pod: Obj, nodes: Iterable[Obj], load: Mapping[str, int], avoid: str = "") -> str:
-    """Name of the node for `pod`; `load` counts launcher pods by node, `avoid` may not be taken (a move's source).
+def choose(
+    pod: Obj, nodes: Iterable[Obj], load: Mapping[str, int], same_app: Mapping[str, int], avoid: str = ""
+) -> str:
+    """Name of the node for `pod`; `load` counts launcher pods by node and `same_app` those of the same app; `avoid` may not be
+    taken (a move's source).
 
     Raises Unschedulable, naming what every node lacks.
     """
@@ -33,7 +40,7 @@ def choose(pod: Obj, nodes: Iterable[Obj], load: Mapping[str, int], avoid: str =
         elif node["spec"].get("unschedulable"):
             refused.append(f"{name}: cordoned")
         else:
-            fits.append((load.get(name, 0), name))
+            fits.append((same_app.get(name, 0), load.get(name, 0), name))
     if not fits:
         raise Unschedulable(f"0/{len(refused)} nodes are available", cause="; ".join(refused) or "no nodes")
-    return min(fits)[1]
+    return min(fits)[2]
