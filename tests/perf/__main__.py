@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "build" / "bench.json"
 COLUMNS = ("name", "value", "unit", "baseline", "ratio", "goal", "met")
