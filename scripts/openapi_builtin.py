@@ -1,8 +1,8 @@
 """Writes lab/bascule_lab/apiserver/openapi/builtin.json: schemas of the built-in kinds, from the `kubernetes` package.
 
-The models know names, types, required fields and descriptions; what Go keeps in struct tags and they do not (merge keys,
-list and map types, defaults) stands in the tables here, after k8s.io/api. Run by hand when the package is upgraded:
-`.venv/bin/python scripts/openapi_builtin.py`; the lab itself never imports the package for this.
+The models know names, types, required fields and descriptions; what Go keeps in struct tags and they do not (merge
+keys, list and map types, defaults) stands in the tables here, after k8s.io/api. Run by hand when the package is
+upgraded: `.venv/bin/python scripts/openapi_builtin.py`; the lab itself never imports the package for this.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ OUT = Path(__file__).resolve().parents[1] / "lab" / "bascule_lab" / "apiserver" 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 APIEXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 ROOTS = {
+    META: ["V1ListMeta", "V1ObjectMeta"],
     "io.k8s.api.core.v1": ["V1Namespace", "V1Node", "V1Pod", "CoreV1Event", "V1ConfigMap", "V1Secret"]
     + ["V1ServiceAccount", "V1Service"],
     "io.k8s.api.coordination.v1": ["V1Lease"],
@@ -43,6 +44,7 @@ PRIMITIVES: dict[str, dict[str, Any]] = {
 }
 INT_OR_STRING = {"x-kubernetes-int-or-string": True}
 INT_OR_STRINGS = {"HTTPGetAction.port", "TCPSocketAction.port", "NetworkPolicyPort.port", "ServicePort.targetPort"}
+QUANTITIES = {"limits", "requests", "capacity", "allocatable", "overhead", "used", "hard", "allocatedResources"}
 DEFAULTS = {"ContainerPort.protocol": "TCP", "ServicePort.protocol": "TCP"}
 BY_KEYS = {
     **{f"{kind}.env": ["name"] for kind in ("Container", "EphemeralContainer")},
@@ -117,6 +119,8 @@ class Collector:
         if match := re.fullmatch(r"List\[(.+)\]", kind):
             return {"type": "array", "items": self._type(match[1], package, where + "[]"), **merging(where)}
         if match := re.fullmatch(r"Dict\[str, (.+)\]", kind):
+            if where.rpartition(".")[2] in QUANTITIES:  # Go takes numbers and texts for a Quantity
+                return {"type": "object", "additionalProperties": dict(PRIMITIVES["object"])}
             return {"type": "object", "additionalProperties": self._type(match[1], package, where + "[]")}
         if kind in PRIMITIVES:
             default = {"default": DEFAULTS[where]} if where in DEFAULTS else {}
@@ -137,13 +141,18 @@ def merging(where: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "atomic"}
 
 
-def main() -> None:
+def generate() -> str:
+    """The whole file."""
     collector = Collector()
     for package, names in ROOTS.items():
         for name in names:
             collector.add(name, package)
-    OUT.write_text(json.dumps(dict(sorted(collector.definitions.items())), indent=0, sort_keys=True) + "\n")
-    print(f"{OUT}: {len(collector.definitions)} schemas, {OUT.stat().st_size} bytes")
+    return json.dumps(collector.definitions, indent=0, sort_keys=True) + "\n"
+
+
+def main() -> None:
+    OUT.write_text(generate())
+    print(f"{OUT}: {OUT.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

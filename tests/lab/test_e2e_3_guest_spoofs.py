@@ -44,15 +44,23 @@ def test_a_lying_guest_is_dropped(lab: Lab, reason: str, commands: str) -> None:
     assert " 0% packet loss" in lab.guest("web-4", "ping -c 2 -W 2 10.110.0.1")
 
 
-def test_a_guest_that_tags_is_dropped(lab: Lab) -> None:
+@pytest.mark.parametrize("link", ["eth0.120", "eth0.110.120"])
+def test_a_guest_that_tags_once_or_twice_is_dropped(lab: Lab, link: str) -> None:
     entry = {g["name"]: g for g in lab.status()["guests"]}["web-4"]
     before = drops(lab, "web-4").get("tagged", 0)
-    load = "for m in llc stp garp mrp 8021q; do insmod /m/$m.ko; done; vconfig add eth0 120"
-    lab.guest("web-4", f"{load}; ip addr add 10.120.0.99/24 dev eth0.120; ip link set eth0.120 up", check=None)
-    with Capture(f"bl-{entry['node']}", "trunk0") as wire:
+    lab.guest("web-4", "for m in llc stp garp mrp 8021q; do insmod /m/$m.ko; done", check=None)
+    *outer, _ = link.split(".")[1:]
+    under = "eth0"
+    for vid in outer:
+        lab.guest("web-4", f"vconfig add {under} {vid}; ip link set {under}.{vid} up")
+        under = f"{under}.{vid}"
+    lab.guest("web-4", f"vconfig add {under} 120; ip addr add 10.120.0.99/24 dev {link}; ip link set {link} up")
+    with Capture(f"bl-{entry['node']}", "trunk0") as wire, Capture(entry["netns"], entry["interface"]) as sent:
         lab.guest("web-4", "ping -c 2 -W 1 10.120.0.1", check=1)
         settle(1.2)
+        lied = sent.frames(lambda data: data[6:12] == mac("52:54:00:00:6e:04") and bytes([10, 120, 0, 99]) in data)
         leaked = wire.frames(lambda data: data[6:12] == mac("52:54:00:00:6e:04") and bytes([10, 120, 0, 99]) in data)
-    lab.guest("web-4", "ip link del eth0.120")
+    lab.guest("web-4", f"vconfig rem {link}; [ {under} = eth0 ] || vconfig rem {under}")
+    assert lied, "the guest sent nothing, so nothing is proven"
     assert leaked == []
     assert drops(lab, "web-4").get("tagged", 0) > before

@@ -1,4 +1,4 @@
-"""One request to one answer, without sockets: authentication, authorisation, then discovery, reads, writes, reviews.
+"""One request to one answer, without sockets: authentication, authorisation, then documents, reads, writes, reviews.
 
 Watches are the exception: `answer` returns what to stream, the server streams it.
 """
@@ -7,25 +7,41 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from bascule_lab.apiserver import crds, discovery, patch, reviews, routes
+from bascule_lab.apiserver import crds, discovery, routes, scale
 from bascule_lab.apiserver.authn import Authenticator, User
-from bascule_lab.apiserver.authz import Access, allowed, refusal
-from bascule_lab.apiserver.body import Document, decode, encode
+from bascule_lab.apiserver.authz import Access, Authorizer, refusal
+from bascule_lab.apiserver.body import decode, encode
 from bascule_lab.apiserver.builtin import BUILTIN, CRDS
-from bascule_lab.apiserver.deletion import delete_collection, delete_options, delete_status
+from bascule_lab.apiserver.documents import Documents
 from bascule_lab.apiserver.gc import Collector
+from bascule_lab.apiserver.impersonation import acting_user
 from bascule_lab.apiserver.kinds import Kind, Registry
 from bascule_lab.apiserver.listing import Lists
-from bascule_lab.apiserver.negotiate import accept_json, body_is_yaml, patch_type
-from bascule_lab.apiserver.options import apply_options, list_options, truth, write_options
+from bascule_lab.apiserver.negotiate import Form, body_is_yaml, wanted_form
+from bascule_lab.apiserver.options import list_options, truth
 from bascule_lab.apiserver.pipeline import Pipeline
-from bascule_lab.apiserver.status import ApiError, method_not_allowed, no_such_path
+from bascule_lab.apiserver.reviews import Reviews
+from bascule_lab.apiserver.status import method_not_allowed, no_such_path, not_offered
 from bascule_lab.apiserver.store import Event, Store
+from bascule_lab.apiserver.table.render import renderer
+from bascule_lab.apiserver.tokens import AccountTokens
 from bascule_lab.apiserver.watch import Hub
+from bascule_lab.apiserver.writes import Body, Writes
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_PARTS: dict[str, tuple[str, ...]] = {
+    "status": ("get", "update", "patch"),
+    "scale": ("get", "update", "patch"),
+    "token": ("create",),
+    "finalize": ("update",),
+}
+_STREAMS = ("exec", "attach", "portforward", "proxy")
+_NOT_OFFERED: dict[str, tuple[str, ...]] = {
+    "pods": (*_STREAMS, "log", "eviction", "binding", "ephemeralcontainers", "resize"),
+    "services": ("proxy",),
+    "nodes": ("proxy",),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class Reply:
 class Api:
     """All of the API over one store."""
 
-    def __init__(self, store: Store, authenticator: Authenticator) -> None:
+    def __init__(self, store: Store, authenticator: Authenticator, account_key: bytes) -> None:
         self.store = store
         self.registry = Registry(BUILTIN)
         for record in store.items(CRDS).values():
@@ -61,12 +77,19 @@ class Api:
         self.hub = Hub(store)
         self.collector = Collector(store, self.registry, self.pipeline)
         self._lists = Lists(store)
+        self._documents = Documents(self.registry)
         self._authenticator = authenticator
+        self.authorizer = Authorizer(store)
+        self._reviews = Reviews(authenticator, self.authorizer)
+        tokens = AccountTokens(store, account_key)
+        authenticator.accounts = tokens.user
+        self._writes = Writes(store, self.pipeline, self._lists, tokens)
         store.listeners.append(self._follow_crds)
 
     def _follow_crds(self, event: Event) -> None:
         if event.key[0] != CRDS:
             return
+        self._documents.forget()
         if event.type == "DELETED":
             self.registry.discard(event.key[2])
             self.hub.close(event.key[2])
@@ -81,95 +104,57 @@ class Api:
         if path == "/version":
             return Reply(200, encode(discovery.VERSION))
         user = self._authenticator.authenticate(request.headers.get("Authorization", ""))
+        user = acting_user(self.authorizer, user, request.headers)
         target = routes.parse_path(path)
         if target is None or not target.resource:
-            return self._discover(request.method, user, path, target)
+            return self._discover(request, user, path, target)
         kind = self.registry.find(target.group, target.version, target.resource)
+        if kind is not None and target.subresource in _NOT_OFFERED.get(kind.resource, ()):
+            raise not_offered(f"{kind.plural}/{target.subresource}")
         if kind is None or not _fits(kind, target):
             raise no_such_path()
         verb = _verb(kind, request.method, target, query)
-        access = Access(verb, kind.group, kind.plural, target.subresource, target.namespace, _named(kind, target, verb))
-        if not allowed(user, access):
+        name = target.name if verb not in ("create", "list", "watch") or target.subresource else ""
+        access = Access(verb, kind.group, kind.plural, target.subresource, target.namespace, name)
+        if not self.authorizer.allowed(user, access):
             raise refusal(user, access)
-        accept_json(request.headers.get("Accept", ""))
+        form = wanted_form(request.headers.get("Accept", ""))
+        content_type = request.headers.get("Content-Type", "")
         if kind.virtual:
-            review = decode(request.body, body_is_yaml(request.headers.get("Content-Type", "")))
-            return Reply(201, encode(reviews.answer(kind, review, user, self._authenticator)))
+            review = decode(request.body, body_is_yaml(content_type))
+            return Reply(201, encode(self._reviews.answer(kind, review, user)))
         if verb in ("get", "list", "watch"):
-            return self._read(kind, target, verb, query)
-        return self._write(kind, target, verb, query, request)
+            return self._read(kind, target, verb, query, form)
+        body = Body(request.body, content_type, request.headers.get("User-Agent", ""))
+        written = self._writes.answer(kind, target, verb, query, body)
+        return Reply(written.code, written.body, written.warnings)
 
-    def _discover(self, method: str, user: User, path: str, target: routes.Target | None) -> Reply:
-        access = Access(method.lower(), path=path)
-        if not allowed(user, access):
-            raise refusal(user, access) if method == "GET" else method_not_allowed()
-        document: dict[str, Any] | None = None
-        if target is not None:
-            if target.version:
-                document = discovery.resources(self.registry, target.group, target.version)
-            elif target.group:
-                document = discovery.one_group(self.registry, target.group)
-            else:
-                core = path.strip("/") == "api"
-                document = discovery.core_versions() if core else discovery.groups(self.registry)
-        if document is None:
+    def _discover(self, request: Request, user: User, path: str, target: routes.Target | None) -> Reply:
+        access = Access(request.method.lower(), path=path)
+        if not self.authorizer.allowed(user, access):
+            raise refusal(user, access)
+        if request.method != "GET":
+            raise method_not_allowed()
+        found = self._documents.find(path, target, request.headers.get("Accept", ""))
+        if found is None:
             raise no_such_path()
-        return Reply(200, encode(document))
+        return Reply(200, found[0], content_type=found[1])
 
-    def _read(self, kind: Kind, target: routes.Target, verb: str, query: Mapping[str, str]) -> Reply:
+    def _read(self, kind: Kind, target: routes.Target, verb: str, query: Mapping[str, str], form: Form) -> Reply:
+        shown = renderer(kind, form, query.get("includeObject", ""))
         if verb == "get":
-            return Reply(200, self.pipeline.read(kind, target.namespace, target.name).body)
+            record = self.pipeline.read(kind, target.namespace, target.name)
+            if target.subresource == "scale":
+                return Reply(200, encode(scale.read(kind, record)))
+            return Reply(200, record.body if shown is None else shown.one(record.body))
         options = list_options(query, kind)
         if verb == "watch":
-            return Reply(200, stream=self.hub.stream(kind, target.namespace, options, self._lists))
-        return Reply(200, self._lists.answer(kind, target.namespace, options))
-
-    def _write(self, kind: Kind, target: routes.Target, verb: str, query: Mapping[str, str], request: Request) -> Reply:
-        content_type = request.headers.get("Content-Type", "")
-        if verb == "create":
-            document = decode(request.body, body_is_yaml(content_type))
-            options = write_options(query, "CreateOptions")
-            body = self.pipeline.create(kind, target.namespace, document, options)
-            return Reply(201, body, options.warnings)
-        if verb == "update":
-            document = decode(request.body, body_is_yaml(content_type))
-            options = write_options(query, "UpdateOptions")
-            record = self.pipeline.read(kind, target.namespace, target.name)
-            body = self.pipeline.update(kind, record, document, options, target.subresource)
-            return Reply(200, body, options.warnings)
-        if verb == "patch":
-            is_apply = patch_type(content_type) == patch.APPLY
-            return self._patch(kind, target, query, decode(request.body, is_apply), is_apply)
-        wanted = delete_options(query, request.body)
-        if verb == "deletecollection":
-            options_ = list_options(query, kind)
-            records = self._lists.select(kind, target.namespace, options_)
-            return Reply(200, delete_collection(self.pipeline, kind, records, wanted, self.store.rv))
-        record = self.pipeline.read(kind, target.namespace, target.name)
-        wanted.check(kind, record)
-        left = self.pipeline.delete(kind, record, wanted.dry_run)
-        return Reply(200, left if left is not None else delete_status(kind, record))
-
-    def _patch(
-        self, kind: Kind, target: routes.Target, query: Mapping[str, str], document: Document, is_apply: bool
-    ) -> Reply:
-        options = write_options(query, "PatchOptions")
-        apply_options(query, is_apply)
-        if is_apply:
-            options.warnings.append(patch.APPLY_WARNING)
-        try:
-            record = self.pipeline.read(kind, target.namespace, target.name)
-        except ApiError:
-            if not is_apply or target.subresource:
-                raise
-            body = self.pipeline.create(kind, target.namespace, document, options, target.name)
-            return Reply(201, body, options.warnings)
-        body = self.pipeline.patch(kind, record, document, options, target.subresource, is_apply)
-        return Reply(200, body, options.warnings)
+            return Reply(200, stream=self.hub.stream(kind, target.namespace, options, self._lists, shown))
+        return Reply(200, self._lists.answer(kind, target.namespace, options, shown))
 
 
 def _fits(kind: Kind, target: routes.Target) -> bool:
-    if target.subresource and not (target.subresource == "status" and kind.has_status):
+    if target.subresource and target.subresource not in kind.subresources:
         return False
     if kind.namespaced:
         return bool(target.namespace) or not target.name
@@ -185,12 +170,9 @@ def _verb(kind: Kind, method: str, target: routes.Target, query: Mapping[str, st
         verb = _VERBS.get(method, "")
     everywhere = kind.namespaced and not target.namespace and verb not in ("list", "watch")
     nameless = verb in ("update", "patch") and not target.name
-    if verb not in kind.verbs or everywhere or nameless or (verb == "create" and target.name):
+    named = verb == "create" and target.name and not target.subresource
+    if verb not in kind.verbs or everywhere or nameless or named:
         raise method_not_allowed()
-    if target.subresource and verb not in ("get", "update", "patch"):
+    if target.subresource and verb not in _PARTS[target.subresource]:
         raise method_not_allowed()
     return verb
-
-
-def _named(kind: Kind, target: routes.Target, verb: str) -> str:
-    return target.name if verb not in ("create", "list", "watch") or kind.virtual else ""

@@ -15,6 +15,7 @@ from bascule_lab.apiserver.kinds import PRESERVE, Kind, Schema
 from bascule_lab.apiserver.meta import now
 from bascule_lab.apiserver.schema import join, validate
 from bascule_lab.apiserver.status import FieldError, forbidden_field, invalid_value, required
+from bascule_lab.apiserver.table.jsonpath import parse
 
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TEXT: Schema = {"type": "string"}
@@ -31,6 +32,23 @@ _NAMES: Schema = {
         **dict.fromkeys(("shortNames", "categories"), _TEXTS),
     },
 }
+_SIMPLE_PATH: Schema = {"type": "string", "pattern": r"\A(\.[A-Za-z_][-A-Za-z0-9_]*)+\Z"}
+_JSON_PATH: Schema = {"type": "object", "required": ["jsonPath"], "properties": {"jsonPath": _SIMPLE_PATH}}
+_SCALE: Schema = {
+    "type": "object",
+    "required": ["specReplicasPath", "statusReplicasPath"],
+    "properties": dict.fromkeys(("specReplicasPath", "statusReplicasPath", "labelSelectorPath"), _SIMPLE_PATH),
+}
+_BY_NAME: Schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+_COLUMN: Schema = {
+    "type": "object",
+    "required": ["name", "type", "jsonPath"],
+    "properties": {
+        **dict.fromkeys(("name", "format", "description", "jsonPath"), _TEXT),
+        "type": {"type": "string", "enum": ["boolean", "date", "integer", "number", "string"]},
+        "priority": {"type": "integer"},
+    },
+}
 _VERSION: Schema = {
     "type": "object",
     "required": ["name", "served", "storage", "schema"],
@@ -43,7 +61,9 @@ _VERSION: Schema = {
             "required": ["openAPIV3Schema"],
             "properties": {"openAPIV3Schema": {"type": "object"}},
         },
-        "subresources": {"type": "object", "properties": {"status": {"type": "object"}}},
+        "subresources": {"type": "object", "properties": {"status": {"type": "object"}, "scale": _SCALE}},
+        "additionalPrinterColumns": {"type": "array", "items": _COLUMN, **_BY_NAME},
+        "selectableFields": {"type": "array", "maxItems": 8, "items": _JSON_PATH},
     },
 }
 _SPEC: Schema = {
@@ -102,7 +122,16 @@ def check(document: Document) -> list[FieldError]:
     path = "spec.versions[0].schema.openAPIV3Schema"
     if schema.get("type") != "object":
         errors.append(invalid_value(f"{path}.type", schema.get("type"), 'must be "object"'))
-    return errors + list(_check_node(schema, path))
+    return errors + list(_check_columns(spec["versions"][0])) + list(_check_node(schema, path))
+
+
+def _check_columns(version: Schema) -> Iterator[FieldError]:
+    for position, column in enumerate(version.get("additionalPrinterColumns") or ()):
+        try:
+            parse(column["jsonPath"])
+        except ValueError as error:
+            where = f"spec.versions[0].additionalPrinterColumns[{position}].jsonPath"
+            yield invalid_value(where, column["jsonPath"], str(error))
 
 
 def _check_node(node: Any, path: str) -> Iterator[FieldError]:
@@ -178,4 +207,7 @@ def kind_of(document: Document) -> Kind:
         has_generation=True,
         needs_version=True,
         unchecked=tuple(rules.unchecked(schema)),
+        columns=tuple(version.get("additionalPrinterColumns") or ()),
+        scale=(version.get("subresources") or {}).get("scale"),
+        fields=tuple(field["jsonPath"].lstrip(".") for field in version.get("selectableFields") or ()),
     )

@@ -15,12 +15,15 @@ from bascule_lab.apiserver.schema import validate
 from bascule_lab.apiserver.status import invalid, unsupported
 from bascule_lab.apiserver.store import Record
 
+_POLICIES = ["Foreground", "Background", "Orphan"]
 _TEXT: Schema = {"type": "string", "nullable": True}
 _SCHEMA: Schema = {
     "type": "object",
     "properties": {
         "dryRun": {"type": "array", "nullable": True, "items": {"type": "string"}},
         "propagationPolicy": _TEXT,
+        "orphanDependents": {"type": "boolean", "nullable": True},
+        "gracePeriodSeconds": {"type": "integer", "nullable": True},
         "preconditions": {
             "type": "object",
             "nullable": True,
@@ -32,9 +35,10 @@ _SCHEMA: Schema = {
 
 @dataclass(frozen=True)
 class DeleteOptions:
-    """A dry run, and the uid and version that the object must have ("" for any)."""
+    """A dry run, what becomes of dependents ("" is Background), and the uid and version that the object must have."""
 
     dry_run: bool = False
+    policy: str = ""
     uid: str = ""
     version: str = ""
 
@@ -44,18 +48,21 @@ class DeleteOptions:
 
 
 def delete_options(query: Mapping[str, str], body: bytes) -> DeleteOptions:
-    """Only background deletion is served; gracePeriodSeconds means nothing here and is accepted."""
+    """gracePeriodSeconds means nothing here and is accepted: nothing in the lab takes time to stop for the API."""
     given = decode(body) if body.strip() else {}
     errors = validate(_SCHEMA, given)
-    policy = given.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
-    if not errors and policy != "Background":
-        errors = [unsupported("propagationPolicy", policy, ["Background"])]
+    policy = given.get("propagationPolicy") or query.get("propagationPolicy") or ""
+    if not errors and given.get("orphanDependents") is not None:
+        policy = policy or ("Orphan" if given["orphanDependents"] else "Background")
+    if not errors and policy not in ("", *_POLICIES):
+        errors = [unsupported("propagationPolicy", policy, _POLICIES)]
     if errors:
         raise invalid("meta.k8s.io", "DeleteOptions", "", errors)
     dry_runs = given.get("dryRun") or [query.get("dryRun", "")]
     wanted = given.get("preconditions") or {}
     return DeleteOptions(
         dry_run=any([dry_run_of(value, "DeleteOptions") for value in dry_runs]),
+        policy=policy,
         uid=wanted.get("uid") or "",
         version=wanted.get("resourceVersion") or "",
     )
@@ -74,5 +81,5 @@ def delete_collection(
     """Delete each; the answer lists them as they were."""
     for record in records:
         options.check(kind, record)
-        pipeline.delete(kind, record, options.dry_run)
+        pipeline.delete(kind, record, options.dry_run, options.policy)
     return list_body(kind, {"resourceVersion": str(version)}, records)

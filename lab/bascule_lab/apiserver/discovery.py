@@ -1,4 +1,4 @@
-"""Discovery (v1 form), version and health documents."""
+"""Discovery in both forms (lists per group, and aggregated), and the version document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ VERSION = {
     "compiler": "none",
     "platform": "linux/amd64",
 }
+_PART_VERBS = {"token": ["create"], "finalize": ["update"]}
 _STATUS_VERBS = ["get", "patch", "update"]
+_PART_KINDS = {
+    "scale": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
+    "token": {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"},
+}
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 def core_versions() -> dict[str, Any]:
@@ -46,10 +52,46 @@ def resources(registry: Registry, group: str, version: str) -> dict[str, Any] | 
     entries: list[dict[str, Any]] = []
     for kind in kinds:
         entries.append(_resource(kind))
-        if kind.has_status:
-            entries.append({**_bare(kind, f"{kind.plural}/status"), "singularName": "", "verbs": _STATUS_VERBS})
+        for part in kind.subresources:
+            bare = {**_bare(kind, f"{kind.plural}/{part}"), **_PART_KINDS.get(part, {})}
+            entries.append({**bare, "singularName": "", "verbs": _PART_VERBS.get(part, _STATUS_VERBS)})
     name = kinds[0].api_version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": entries}
+
+
+def aggregated(registry: Registry, core: bool) -> dict[str, Any]:
+    """GET /api and /apis in the aggregated form (apidiscovery.k8s.io/v2): every resource in one answer."""
+    items = []
+    for group in dict.fromkeys(kind.group for kind in registry if core == (not kind.group)):
+        versions: dict[str, list[dict[str, Any]]] = {}
+        for kind in registry:
+            if kind.group == group:
+                versions.setdefault(kind.version, []).append(_aggregated(kind))
+        listed = [{"version": name, "resources": found, "freshness": "Current"} for name, found in versions.items()]
+        items.append({"metadata": {"name": group, "creationTimestamp": None}, "versions": listed})
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def _aggregated(kind: Kind) -> dict[str, Any]:
+    own = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    parts = [
+        {
+            "subresource": part,
+            "responseKind": _PART_KINDS.get(part, own),
+            "verbs": _PART_VERBS.get(part, _STATUS_VERBS),
+        }
+        for part in kind.subresources
+    ]
+    return {
+        "resource": kind.plural,
+        "responseKind": own,
+        "scope": "Namespaced" if kind.namespaced else "Cluster",
+        "singularResource": kind.singular or kind.kind.lower(),
+        "verbs": list(kind.verbs),
+        **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
+        **({"categories": list(kind.categories)} if kind.categories else {}),
+        **({"subresources": parts} if parts else {}),
+    }
 
 
 def _group(registry: Registry, group: str) -> dict[str, Any]:

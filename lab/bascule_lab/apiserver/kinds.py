@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,16 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 _TEXT = {"type": "string", "nullable": True}
 _TEXT_MAP = {"type": "object", "nullable": True, "additionalProperties": {"type": "string"}}
 _NUMBER = {"type": "integer", "nullable": True}
+_SET = {"x-kubernetes-list-type": "set", "x-kubernetes-patch-strategy": "merge"}
+_BY_UID = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["uid"],
+    "x-kubernetes-patch-strategy": "merge",
+    "x-kubernetes-patch-merge-key": "uid",
+}
 _OWNER = {
     "type": "object",
+    "x-kubernetes-map-type": "atomic",
     "required": ["apiVersion", "kind", "name", "uid"],
     "properties": {
         **{name: {"type": "string"} for name in ("apiVersion", "kind", "name", "uid")},
@@ -35,8 +44,8 @@ METADATA: Schema = {
         "deletionGracePeriodSeconds": _NUMBER,
         "labels": _TEXT_MAP,
         "annotations": _TEXT_MAP,
-        "finalizers": {"type": "array", "nullable": True, "items": {"type": "string"}},
-        "ownerReferences": {"type": "array", "nullable": True, "items": _OWNER},
+        "finalizers": {"type": "array", "nullable": True, "items": {"type": "string"}, **_SET},
+        "ownerReferences": {"type": "array", "nullable": True, "items": _OWNER, **_BY_UID},
         "managedFields": {"type": "array", "nullable": True, "items": {"type": "object", PRESERVE: True}},
     },
 }
@@ -49,6 +58,9 @@ class Kind:
 
     `schema` describes the whole object without apiVersion, kind and metadata; `fields` are the selectable fields beside
     metadata.name and metadata.namespace; `unchecked` names validation rules of the CRD that are not evaluated here.
+    `definition` is a built-in's OpenAPI name; `columns` are a CRD's additionalPrinterColumns and `scale` its scale
+    subresource; `parts` are further subresources (a ServiceAccount's token); `free_names` are RBAC's, which only must
+    be one part of a path.
     """
 
     group: str
@@ -68,6 +80,11 @@ class Kind:
     has_generation: bool = False
     needs_version: bool = False
     unchecked: tuple[str, ...] = ()
+    definition: str = ""
+    columns: tuple[Schema, ...] = ()
+    scale: Schema | None = None
+    parts: tuple[str, ...] = ()
+    free_names: bool = False
     root: Schema = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +104,11 @@ class Kind:
     @property
     def list_name(self) -> str:
         return self.list_kind or f"{self.kind}List"
+
+    @property
+    def subresources(self) -> tuple[str, ...]:
+        own = (("status",) if self.has_status else ()) + (("scale",) if self.scale else ())
+        return own + self.parts
 
     @property
     def virtual(self) -> bool:
@@ -129,5 +151,5 @@ def field_values(kind: Kind, document: Document) -> dict[str, str]:
         node: Any = document
         for part in path.split("."):
             node = node.get(part) if isinstance(node, dict) else None
-        values[path] = node if isinstance(node, str) else ""
+        values[path] = node if isinstance(node, str) else "" if node is None else json.dumps(node)
     return values

@@ -34,7 +34,7 @@ _BAD_NAME = (
     "and must start and end with an alphanumeric character"
 )
 _SERVERS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
-_DROPPED = ("managedFields", "selfLink")
+_DROPPED = ("selfLink",)
 ANNOTATION_BYTES = 256 * 1024
 
 
@@ -77,7 +77,7 @@ def begin(kind: Kind, meta: dict[str, Any]) -> None:
         if not meta.get("generateName"):
             raise invalid(kind.group, kind.kind, "", [required("metadata.name", "name or generateName is required")])
         meta["name"] = meta["generateName"][:58] + "".join(random.choices(_LETTERS, k=5))
-    for key in (*_SERVERS, "resourceVersion"):
+    for key in (*_SERVERS, "resourceVersion", "managedFields"):
         meta.pop(key, None)
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = now()
@@ -111,11 +111,14 @@ def precondition(kind: Kind, name: str, old: Record, uid: str | None, version: s
         raise conflict(kind.group, kind.plural, name)
 
 
-def check(meta: dict[str, Any], old_meta: dict[str, Any] | None) -> list[FieldError]:
+def check(kind: Kind, meta: dict[str, Any], old_meta: dict[str, Any] | None) -> list[FieldError]:
     """Names, labels, annotations and finalizers."""
     errors = []
     name = meta["name"]
-    if len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
+    if kind.free_names:
+        if name in (".", "..") or "/" in name or "%" in name:
+            errors.append(invalid_value("metadata.name", name, "may not be '.' or '..', nor contain '/' or '%'"))
+    elif len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
         errors.append(invalid_value("metadata.name", name, _BAD_NAME))
     for key, value in meta.get("labels", {}).items():
         if not LABEL_KEY.fullmatch(key):
@@ -133,11 +136,29 @@ def check(meta: dict[str, Any], old_meta: dict[str, Any] | None) -> list[FieldEr
     return errors
 
 
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+
+
+def set_policy(own: dict[str, Any], policy: str) -> bool:
+    """Put the finalizer that stands for a propagationPolicy into metadata; whether that changed it."""
+    if not policy:
+        return False
+    before = own.get("finalizers", [])
+    wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(policy, [])
+    after = [name for name in before if name not in (FOREGROUND, ORPHAN) or name in wanted]
+    after += [name for name in wanted if name not in after]
+    own["finalizers"] = after
+    if not after:
+        own.pop("finalizers", None)
+    return bool(after != before)
+
+
 def index(kind: Kind, document: Document) -> Index:
     """What selectors and the garbage collector look at."""
     meta = document["metadata"]
     owners = tuple(owner["uid"] for owner in meta.get("ownerReferences", ()))
-    return Index(meta.get("labels", {}), field_values(kind, document), owners)
+    deleting = bool(meta.get("deletionTimestamp"))
+    return Index(meta.get("labels", {}), field_values(kind, document), owners, deleting)
 
 
 def finalizers(document: Document) -> list[str]:

@@ -21,14 +21,20 @@ from bascule_lab.apiserver.status import (
 Query = Mapping[str, str]
 _META = "meta.k8s.io"
 _MAX = 2**63
+_MANAGER_CHARS = 128
 
 
 @dataclass
 class WriteOptions:
-    """`validation` is Strict, Warn or Ignore; `warnings` collects what the answer's Warning headers will say."""
+    """`validation` is Strict, Warn or Ignore; `warnings` collects what the answer's Warning headers will say.
+
+    `manager` is who owns the fields written; `force` lets an apply take them from others.
+    """
 
     dry_run: bool = False
     validation: str = "Warn"
+    manager: str = "bascule-lab"
+    force: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -43,16 +49,26 @@ class ListOptions:
     exact: bool = False
     timeout: int | None = None
     bookmarks: bool = False
+    initial: bool = False
 
 
-def write_options(query: Query, kind_name: str) -> WriteOptions:
-    """From `dryRun`, `fieldValidation`; `kind_name` is CreateOptions, UpdateOptions or PatchOptions."""
+def write_options(query: Query, kind_name: str, agent: str = "") -> WriteOptions:
+    """`kind_name` is CreateOptions, UpdateOptions or PatchOptions; `agent` is the User-Agent, a manager by default."""
     dry_run = dry_run_of(query.get("dryRun", ""), kind_name)
     validation = query.get("fieldValidation") or "Warn"
     if validation not in ("Strict", "Warn", "Ignore"):
         error = unsupported("fieldValidation", validation, ["Ignore", "Strict", "Warn"])
         raise invalid(_META, kind_name, "", [error])
-    return WriteOptions(dry_run, validation)
+    manager = query.get("fieldManager") or agent.partition("/")[0][:_MANAGER_CHARS] or "unknown"
+    errors = []
+    if len(manager) > _MANAGER_CHARS:
+        text = f"Too long: may not be more than {_MANAGER_CHARS} bytes"
+        errors.append(FieldError("FieldValueTooLong", "fieldManager", text))
+    elif not manager.isprintable():
+        errors.append(invalid_value("fieldManager", manager, "should only contain printable characters"))
+    if errors:
+        raise invalid(_META, kind_name, "", errors)
+    return WriteOptions(dry_run, validation, manager)
 
 
 def dry_run_of(value: str, kind_name: str) -> bool:
@@ -62,8 +78,8 @@ def dry_run_of(value: str, kind_name: str) -> bool:
     return value == "All"
 
 
-def apply_options(query: Query, is_apply: bool) -> None:
-    """An apply names its field manager; `force` belongs to apply alone."""
+def apply_options(query: Query, is_apply: bool) -> bool:
+    """Whether to force; an apply names its field manager, and `force` belongs to apply alone."""
     errors: list[FieldError] = []
     if is_apply and not query.get("fieldManager"):
         errors.append(required("fieldManager", "is required for apply patch"))
@@ -71,21 +87,21 @@ def apply_options(query: Query, is_apply: bool) -> None:
         errors.append(forbidden_field("force", "may not be specified for non-apply patch"))
     if errors:
         raise invalid(_META, "PatchOptions", "", errors)
+    return truth(query, "force")
 
 
 def list_options(query: Query, kind: Kind) -> ListOptions:
     """For list, watch and deletecollection."""
-    if "sendInitialEvents" in query:
-        text = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
-        raise invalid(_META, "ListOptions", "", [forbidden_field("sendInitialEvents", text)])
+    initial = truth(query, "sendInitialEvents")
     match = query.get("resourceVersionMatch", "")
     version = _number(query, "resourceVersion")
-    if match not in ("", "Exact", "NotOlderThan") or (match and version is None):
+    if match not in ("", "Exact", "NotOlderThan") or (match and version is None and not initial):
         choices = ["Exact", "NotOlderThan"]
         error = unsupported("resourceVersionMatch", match, choices)
         if match in choices:
             error = forbidden_field("resourceVersionMatch", "is forbidden unless resourceVersion is provided")
         raise invalid(_META, "ListOptions", "", [error])
+    _check_initial(query, match)
     return ListOptions(
         selector=parse(query.get("labelSelector", ""), query.get("fieldSelector", ""), kind.selectable),
         limit=_number(query, "limit") or 0,
@@ -94,7 +110,22 @@ def list_options(query: Query, kind: Kind) -> ListOptions:
         exact=match == "Exact",
         timeout=_number(query, "timeoutSeconds"),
         bookmarks=truth(query, "allowWatchBookmarks"),
+        initial=initial,
     )
+
+
+def _check_initial(query: Query, match: str) -> None:
+    """sendInitialEvents belongs to watches, with resourceVersionMatch=NotOlderThan (apimachinery's validation)."""
+    if "sendInitialEvents" not in query:
+        return
+    errors = []
+    if not truth(query, "watch"):
+        errors.append(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    elif match != "NotOlderThan":
+        text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        errors.append(forbidden_field("resourceVersionMatch", text))
+    if errors:
+        raise invalid(_META, "ListOptions", "", errors)
 
 
 def truth(query: Query, name: str) -> bool:

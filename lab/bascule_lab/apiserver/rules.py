@@ -1,112 +1,95 @@
-"""The CEL rules that matter here, as named Python validators found by the rule's exact text.
+"""The CEL rules of CRDs (`x-kubernetes-validations`), evaluated after the structure is found valid.
 
-CEL itself is a later issue. Until then a CRD's `x-kubernetes-validations` work when their text stands in RULES (those
-of deploy/crds do); every other rule is named by `unchecked` and told to the client in a Warning header, never skipped
-silently. Rules run only on objects whose structure is valid, and transition rules (oldSelf) only on updates.
+Transition rules (oldSelf) run on updates, where an old value can be found: fields by name, items of keyed lists by key,
+never items of atomic lists. A rule that the library cannot run is named by `unchecked` and told to the client in a
+Warning header, never skipped silently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from bascule_lab.apiserver.apply.typed import MISSING, element_of
+from bascule_lab.apiserver.cel_values import CelError, bind, cannot_run, evaluate
 from bascule_lab.apiserver.kinds import Schema
-from bascule_lab.apiserver.schema import children, join
+from bascule_lab.apiserver.schema import children, join, type_name
 from bascule_lab.apiserver.status import FieldError
 
-MISSING: Any = object()
+__all__ = ["MISSING", "check", "unchecked"]
 _WORD = "x-kubernetes-validations"
 
 
-def range_in_order(self: Any, _old: Any) -> bool:
-    """A VLAN range does not run backwards."""
-    return bool(self["start"] <= self["end"])
-
-
-def not_calicos_bridge(self: Any, _old: Any) -> bool:
-    """`calb-` and `calq-` devices belong to Calico; a user's bridge has another name."""
-    return not self.startswith(("calb-", "calq-"))
-
-
-def same_presence(field: str) -> Callable[[Any, Any], bool]:
-    """`field` is neither added nor removed by an update: a Network's type never changes."""
-
-    def check(self: Any, old: Any) -> bool:
-        return (field in self) == (field in old)
-
-    return check
-
-
-def unchanged(self: Any, old: Any) -> bool:
-    """The value is immutable."""
-    return bool(self == old)
-
-
-def l2_alone(self: Any, _old: Any) -> bool:
-    """L2Workload cannot be combined with another use of a pool."""
-    return "L2Workload" not in self.get("allowedUses", []) or len(self["allowedUses"]) == 1
-
-
-def l2_not_exported(self: Any, _old: Any) -> bool:
-    """An L2 pool is never advertised over BGP."""
-    return "L2Workload" not in self.get("allowedUses", []) or self.get("disableBGPExport") is True
-
-
-def l2_no_overlay(self: Any, _old: Any) -> bool:
-    """An L2 pool has no IPIP or VXLAN."""
-    modes = (self.get("ipipMode", "Never"), self.get("vxlanMode", "Never"))
-    return "L2Workload" not in self.get("allowedUses", []) or modes == ("Never", "Never")
-
-
-_L2 = "!has(self.allowedUses) || !self.allowedUses.exists(u, u == 'L2Workload') || "
-RULES: dict[str, Callable[[Any, Any], bool]] = {
-    "self.start <= self.end": range_in_order,
-    "!self.startsWith('calb-') && !self.startsWith('calq-')": not_calicos_bridge,
-    "has(self.vrf) == has(oldSelf.vrf)": same_presence("vrf"),
-    "has(self.l2Bridge) == has(oldSelf.l2Bridge)": same_presence("l2Bridge"),
-    "self == oldSelf": unchanged,
-    _L2 + "self.allowedUses.size() == 1": l2_alone,
-    _L2 + "(has(self.disableBGPExport) && self.disableBGPExport)": l2_not_exported,
-    _L2
-    + "((!has(self.ipipMode) || self.ipipMode == 'Never') && (!has(self.vxlanMode) || self.vxlanMode == 'Never'))": (
-        l2_no_overlay
-    ),
-}
-
-
 def check(schema: Schema, value: Any, old: Any = MISSING, path: str = "") -> Iterator[FieldError]:
-    """Complaints of the known rules at `value` and below; lists have no old values here (they are atomic)."""
-    for rule in schema.get(_WORD, ()):
-        validator = RULES.get(rule.get("rule", ""))
-        transition = "oldSelf" in rule["rule"]
-        if validator is None or value is None or (transition and (old is MISSING or old is None)):
-            continue
-        if not _holds(validator, value, old):
-            message = rule.get("message") or f"failed rule: {rule['rule']}"
-            where = join(path, rule["fieldPath"].lstrip(".")) if rule.get("fieldPath") else path
-            what = '"object"' if isinstance(value, dict) else repr(value)
-            yield FieldError(rule.get("reason", "FieldValueInvalid"), where, f"Invalid value: {what}: {message}")
+    """Complaints of the rules at `value` and below; `old` is MISSING when there is nothing to compare with."""
+    if _WORD in schema and value is not None:
+        bound = {"self": bind(schema, value)}
+        if old is not MISSING and old is not None:
+            bound["oldSelf"] = bind(schema, old)
+        for rule in schema[_WORD]:
+            error = _fails(rule, bound, value, path)
+            if error is not None:
+                yield error
     for where, below, item in children(schema, value, path):
-        name = where[len(path) :].lstrip(".")
-        before = old.get(name, MISSING) if isinstance(old, dict) and isinstance(value, dict) else MISSING
-        yield from check(below, item, before, where)
+        yield from check(below, item, _old_item(schema, old, item, where[len(path) :]), where)
 
 
-def _holds(validator: Callable[[Any, Any], bool], value: Any, old: Any) -> bool:
+def _old_item(schema: Schema, old: Any, item: Any, step: str) -> Any:
+    if isinstance(old, dict):
+        return old.get(step.removeprefix("."), MISSING)
+    if isinstance(old, list) and schema.get("x-kubernetes-list-type") == "map" and isinstance(item, dict):
+        wanted = element_of(schema, item)
+        return next((was for was in old if isinstance(was, dict) and element_of(schema, was) == wanted), MISSING)
+    return MISSING
+
+
+def _fails(rule: dict[str, Any], bound: dict[str, Any], value: Any, path: str) -> FieldError | None:
+    text = rule["rule"]
+    if _why_not(rule) or ("oldSelf" not in bound and "oldSelf" in text):
+        return None
     try:
-        return validator(value, old)
-    except (KeyError, TypeError, AttributeError):  # a foreign schema uses the text on another shape: CEL fails too
-        return False
+        holds = evaluate(text, bound)
+        problem = "" if isinstance(holds, bool) else f"rule does not give a boolean: {text}"
+    except CelError as error:
+        holds, problem = False, f"rule execution error: {error}: {text}"
+    if holds is True:
+        return None
+    message = problem or _message(rule, bound)
+    where = join(path, rule["fieldPath"].lstrip(".")) if rule.get("fieldPath") else path
+    reason = rule.get("reason", "FieldValueInvalid")
+    if reason == "FieldValueForbidden":
+        return FieldError(reason, where, f"Forbidden: {message}")
+    if reason == "FieldValueRequired":
+        return FieldError(reason, where, f"Required value: {message}")
+    return FieldError(reason, where, f'Invalid value: "{type_name(value)}": {message}')
+
+
+def _message(rule: dict[str, Any], bound: dict[str, Any]) -> str:
+    expression = rule.get("messageExpression")
+    if expression and not cannot_run(expression):
+        try:
+            said = evaluate(expression, bound)
+            if isinstance(said, str) and said.strip() and "\n" not in said:
+                return said
+        except CelError:
+            pass
+    return rule.get("message") or f"failed rule: {rule['rule']}"
+
+
+def _why_not(rule: dict[str, Any]) -> str:
+    if rule.get("optionalOldSelf"):
+        return "no optional types here"
+    return cannot_run(rule.get("rule", ""))
 
 
 def unchecked(schema: Any, path: str = "") -> Iterator[str]:
-    """Every rule under a schema that RULES does not know, as `path: text`."""
+    """Every rule under a schema that cannot be run, as `path: text (why)`."""
     if not isinstance(schema, dict):
         return
     for rule in schema.get(_WORD) or ():
-        text = rule.get("rule", "") if isinstance(rule, dict) else ""
-        if text not in RULES:
-            yield f"{path or '<root>'}: {text}"
+        why = _why_not(rule) if isinstance(rule, dict) else ""
+        if why:
+            yield f"{path or '<root>'}: {rule.get('rule', '')} ({why})"
     for name, below in (schema.get("properties") or {}).items():
         yield from unchecked(below, join(path, name))
     yield from unchecked(schema.get("items"), f"{path}[*]")

@@ -62,6 +62,16 @@ def set_defaults(schema: Schema, value: Any) -> None:
         set_defaults(below, item)
 
 
+def drop_nulls(schema: Schema, value: Any) -> None:
+    """Take out nulls where the schema does not allow them, as Kubernetes does after defaulting."""
+    if isinstance(value, dict):
+        for where, below, item in list(children(schema, value, "")):
+            if item is None and not below.get("nullable") and PRESERVE not in below:
+                del value[where]
+    for _, below, item in children(schema, value, ""):
+        drop_nulls(below, item)
+
+
 def validate(schema: Schema, value: Any, path: str = "") -> list[FieldError]:
     """Every complaint about `value`; an object of the wrong type is not looked into."""
     if value is None and schema.get("nullable"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bascule_lab.apiserver.status import bad_request
 
@@ -53,6 +54,22 @@ def parse(label_selector: str, field_selector: str, known_fields: Collection[str
     """Raises ApiError 400 naming the part that does not parse, or the field this kind cannot be selected by."""
     labels = tuple(_label(part) for part in _split(label_selector))
     return Selector(labels, tuple(_field(part, known_fields) for part in _split_fields(field_selector)))
+
+
+def matches_labels(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """A LabelSelector object (matchLabels and matchExpressions) on labels; an empty one matches everything."""
+    wanted = selector.get("matchLabels") or {}
+    if any(labels.get(key) != value for key, value in wanted.items()):
+        return False
+    for part in selector.get("matchExpressions") or ():
+        values, operator = part.get("values") or (), part.get("operator")
+        exists = operator in ("Exists", "DoesNotExist")
+        requirement = Requirement(
+            part.get("key", ""), None if exists else frozenset(values), operator in ("NotIn", "DoesNotExist")
+        )
+        if not requirement.matches(labels):
+            return False
+    return True
 
 
 def _split(text: str) -> list[str]:

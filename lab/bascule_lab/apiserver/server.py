@@ -18,9 +18,8 @@ from aiohttp import ClientConnectionResetError, web
 
 from bascule_lab.apiserver.api import Api, Reply, Request
 from bascule_lab.apiserver.authn import Authenticator
-from bascule_lab.apiserver.body import MAX_BODY, Document, encode
-from bascule_lab.apiserver.builtin import CRDS
-from bascule_lab.apiserver.options import WriteOptions
+from bascule_lab.apiserver.body import MAX_BODY, encode
+from bascule_lab.apiserver.seeding import plant
 from bascule_lab.apiserver.state import ApiPaths, Credentials, prepare
 from bascule_lab.apiserver.status import ApiError, bad_request
 from bascule_lab.apiserver.store import Store
@@ -72,8 +71,9 @@ class ApiServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.paths.server_cert, self.paths.server_key)
         authenticator = Authenticator.from_file(self.paths.tokens)
-        self.api = Api(Store(self.paths.database), authenticator)
+        self.api = Api(Store(self.paths.database), authenticator, self.paths.account_key.read_bytes())
         await load_crds(self, self._crd_directory)
+        self.api.collector.sweep()
         self._collecting = asyncio.create_task(self._collect(self.api), name="apiserver-gc")
         server = _HttpServer(self._handle, handler_cancellation=True)
         self._runner = web.ServerRunner(server, shutdown_timeout=1)
@@ -134,21 +134,8 @@ async def load_crds(server: ApiServer, directory: Path = CRD_DIRECTORY) -> list[
     """
     api = server.api
     assert api is not None, "the store is open"
-    kind = api.registry.by_resource(CRDS)
-    assert kind is not None
-    names = []
-    for path in sorted(directory.glob("*.yaml")):
-        document: Document = yaml.load(path.read_text(), yaml.CSafeLoader)
-        name = document["metadata"]["name"]
-        record = api.store.get((CRDS, "", name))
-        if record is None:
-            api.pipeline.create(kind, "", document, WriteOptions())
-        else:
-            document["metadata"]["finalizers"] = record.document()["metadata"]["finalizers"]
-            document["metadata"]["resourceVersion"] = str(record.rv)
-            api.pipeline.update(kind, record, document, WriteOptions())
-        names.append(name)
-    return names
+    documents = (yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(directory.glob("*.yaml")))
+    return plant(api.store, api.registry, api.pipeline, documents)
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:

@@ -40,6 +40,11 @@ class ApiPaths:
         return self.state / "tokens"
 
     @property
+    def account_key(self) -> Path:
+        """What signs service accounts' tokens."""
+        return self.state / "tls" / "accounts.key"
+
+    @property
     def database(self) -> Path:
         return self.state / "api.db"
 
@@ -65,6 +70,8 @@ def prepare(state: Path, nodes: Sequence[str]) -> Credentials:
         write_private(paths.server_key, made.server_key)
         write_private(paths.server_cert, made.server)
         write_private(paths.ca, made.ca)
+    if not paths.account_key.exists():
+        write_private(paths.account_key, secrets.token_bytes(32))
     tokens: dict[str, str] = json.loads(paths.tokens.read_text()) if paths.tokens.exists() else {}
     for user in (*USERS, *(f"agent:{node}" for node in nodes)):
         tokens.setdefault(user, secrets.token_urlsafe(24))

@@ -24,13 +24,14 @@ class ApiError(BasculeError):
         self.code = code
         self.reason = reason
         self.details = details or {}
+        self.metadata: dict[str, Any] = {}
 
     def status(self) -> dict[str, Any]:
         """The Status body, as metav1.Status."""
         return {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -122,8 +123,16 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
-def expired(message: str) -> ApiError:
-    return ApiError(410, "Expired", message)
+def not_offered(what: str) -> ApiError:
+    return ApiError(501, "NotImplemented", f"{what} is not offered by the lab's API (docs/lab-api.md)")
+
+
+def expired(message: str, token: str = "") -> ApiError:
+    """410; `token` is a list's fresh continue, to go on with an inconsistent rest."""
+    error = ApiError(410, "Expired", message)
+    if token:
+        error.metadata["continue"] = token
+    return error
 
 
 def unsupported_media(accepted: Sequence[str]) -> ApiError:

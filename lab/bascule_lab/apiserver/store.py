@@ -36,19 +36,20 @@ class StoreError(BasculeError):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What selectors and the garbage collector ask of an object; `owners` are uids."""
+    """What selectors and the garbage collector ask of an object; `owners` are uids, `deleting` is deletionTimestamp."""
 
     labels: Mapping[str, str]
     fields: Mapping[str, str]
     owners: tuple[str, ...] = ()
+    deleting: bool = False
 
     def dump(self) -> str:
-        return json.dumps([self.labels, self.fields, self.owners])
+        return json.dumps([self.labels, self.fields, self.owners, self.deleting])
 
     @classmethod
     def load(cls, text: str) -> Index:
-        labels, fields, owners = json.loads(text)
-        return cls(labels, fields, tuple(owners))
+        labels, fields, owners, deleting = json.loads(text)
+        return cls(labels, fields, tuple(owners), deleting)
 
 
 @dataclass(frozen=True, slots=True)

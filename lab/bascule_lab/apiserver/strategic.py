@@ -1,7 +1,7 @@
-"""Strategic merge patches, for the built-in kinds: lists merge by `x-kubernetes-patch-merge-key`, directives are obeyed.
+"""Strategic merge patches, for the built-in kinds: lists merge by their patch merge key, directives are obeyed.
 
-After apimachinery's pkg/util/strategicpatch: `$patch` (delete, replace, merge), `$retainKeys`, `$deleteFromPrimitiveList/x`
-and `$setElementOrder/x`.
+After apimachinery's pkg/util/strategicpatch: `$patch` (delete, replace, merge), `$retainKeys`,
+`$deleteFromPrimitiveList/x` and `$setElementOrder/x`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def strategic_merge(live: Any, patch: dict[str, Any], schema: Schema) -> dict[st
             result[name] = _merge(result.get(name), value, below(schema, name)[0])
     for name, value in patch.items():
         if name.startswith(_ORDER):
-            field = name.removeprefix(_ORDER)
+            field, order = name.removeprefix(_ORDER), _names(value, name)
             if isinstance(result.get(field), list):
-                result[field] = _ordered(result[field], _names(value, name), below(schema, field)[0])
+                result[field] = _ordered(result[field], order, below(schema, field)[0])
     return result
 
 

@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 from bascule_lab.apiserver.body import encode
 from bascule_lab.apiserver.kinds import Kind
@@ -19,6 +20,7 @@ from bascule_lab.apiserver.options import ListOptions
 from bascule_lab.apiserver.selectors import Selector
 from bascule_lab.apiserver.status import ApiError, expired
 from bascule_lab.apiserver.store import Event, Store
+from bascule_lab.apiserver.table.render import Renderer
 
 QUEUE_BOUND = 2048
 BOOKMARK_SECONDS = 60.0
@@ -33,7 +35,7 @@ class Watcher:
     resource: str
     namespace: str
     selector: Selector
-    queue: deque[bytes]
+    queue: deque[tuple[str, Event]]
     wake: asyncio.Event
     bound: int
     closed: bool = False
@@ -47,7 +49,7 @@ class Watcher:
         if len(self.queue) >= self.bound:
             self.close()
             return
-        self.queue.append(event.line(as_type))
+        self.queue.append((as_type, event))
         self.wake.set()
 
     def close(self) -> None:
@@ -90,13 +92,13 @@ class Hub:
                     watcher.close()
 
     async def stream(
-        self, kind: Kind, namespace: str, options: ListOptions, lists: Lists
+        self, kind: Kind, namespace: str, options: ListOptions, lists: Lists, form: Renderer | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Chunks of whole lines until timeout, close or overflow. Expired versions give one ERROR line."""
         selector = options.selector
         watcher = Watcher(kind.resource, namespace, selector, deque(), asyncio.Event(), self._bound)
         try:
-            first = self._first(kind, namespace, options, lists)
+            first = self._first(kind, namespace, options, lists, form)
         except ApiError as error:
             yield b'{"type":"ERROR","object":%s}\n' % encode(error.status())
             return
@@ -104,28 +106,33 @@ class Hub:
         group.add(watcher)
         try:
             yield first
-            async for chunk in self._follow(kind, watcher, options):
+            async for chunk in self._follow(kind, watcher, options, form):
                 yield chunk
         finally:
             group.discard(watcher)
 
-    def _first(self, kind: Kind, namespace: str, options: ListOptions, lists: Lists) -> bytes:
+    def _first(self, kind: Kind, namespace: str, options: ListOptions, lists: Lists, form: Renderer | None) -> bytes:
         """What came before the watch: every object as ADDED, or the log after the version asked for."""
-        if not options.version:
-            records = lists.select(kind, namespace, options)
-            return b"".join(b'{"type":"ADDED","object":%s}\n' % record.body for record in records)
-        if options.version > self._store.rv:
+        if options.version and options.version > self._store.rv:
             raise expired(f"Too large resource version: {options.version}, current: {self._store.rv}")
+        if options.initial or not options.version:
+            records = lists.select(kind, namespace, options)
+            lines = [_line("ADDED", record.body, form) for record in records]
+            if options.initial and options.bookmarks:
+                lines.append(self._bookmark(kind, form, initial_end=True))
+            return b"".join(lines)
         if options.version < self._store.floor:
             raise expired(f"too old resource version: {options.version} ({self._store.floor})")
         lines = []
         for event in self._store.since(kind.resource, options.version):
             as_type = seen_as(event, options.selector)
             if as_type and (not namespace or namespace == event.key[1]):
-                lines.append(event.line(as_type))
+                lines.append(_shown(as_type, event, form))
         return b"".join(lines)
 
-    async def _follow(self, kind: Kind, watcher: Watcher, options: ListOptions) -> AsyncGenerator[bytes, None]:
+    async def _follow(
+        self, kind: Kind, watcher: Watcher, options: ListOptions, form: Renderer | None
+    ) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         seconds = options.timeout or random.randint(_SHORTEST_DEFAULT, _LONGEST_DEFAULT)
         end = loop.time() + seconds
@@ -133,14 +140,14 @@ class Hub:
         while True:
             while watcher.queue and not (watcher.closed and len(watcher.queue) >= watcher.bound):
                 take = min(_BATCH, len(watcher.queue))
-                yield b"".join(watcher.queue.popleft() for _ in range(take))
+                yield b"".join(_shown(*watcher.queue.popleft(), form) for _ in range(take))
             if watcher.closed:
                 return
             now = loop.time()
             if now >= end or now >= bookmark_at:
                 bookmark_at = now + self._bookmark_seconds
                 if options.bookmarks:
-                    yield self._bookmark(kind)
+                    yield self._bookmark(kind, form)
                 if now >= end:
                     return
             watcher.wake.clear()
@@ -150,8 +157,22 @@ class Hub:
             except TimeoutError:
                 continue
 
-    def _bookmark(self, kind: Kind) -> bytes:
+    def _bookmark(self, kind: Kind, form: Renderer | None, initial_end: bool = False) -> bytes:
         """The queue is empty, so everything up to the store's version has been sent."""
-        meta = {"resourceVersion": str(self._store.rv), "creationTimestamp": None}
+        meta: dict[str, Any] = {"resourceVersion": str(self._store.rv), "creationTimestamp": None}
+        if initial_end:
+            meta["annotations"] = {"k8s.io/initial-events-end": "true"}
         document = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": meta}
+        if form is not None:
+            return b'{"type":"BOOKMARK","object":%s}\n' % form.bookmark(document)
         return b'{"type":"BOOKMARK","object":%s}\n' % encode(document)
+
+
+def _shown(as_type: str, event: Event, form: Renderer | None) -> bytes:
+    """An event's line; the plain one is encoded once for all watchers."""
+    return event.line(as_type) if form is None else _line(as_type, event.body, form)
+
+
+def _line(as_type: str, body: bytes, form: Renderer | None) -> bytes:
+    shown = body if form is None else form.one(body)
+    return b'{"type":"%s","object":%s}\n' % (as_type.encode(), shown)

@@ -61,20 +61,20 @@ def _kill_agent(status: dict[str, Any], args: argparse.Namespace) -> dict[str, A
 
 
 def _vlan(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
-    from bascule_lab.faults import switch
+    from bascule_lab.faults.switch import allow_vlan, deny_vlan
 
     _pick(status, "nodes", args.node)
     config = LabConfig(state=state_dir())
-    act = switch.deny_vlan if args.state == "off" else switch.allow_vlan
+    act = deny_vlan if args.state == "off" else allow_vlan
     asyncio.run(act(config, args.node, args.vid))
     return {"node": args.node, "vlan": args.vid, "state": args.state}
 
 
 def _link(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
-    from bascule_lab.faults import switch
+    from bascule_lab.faults.switch import cut, restore
 
     _pick(status, "nodes", args.node)
     config = LabConfig(state=state_dir())
-    act = switch.cut if args.state == "cut" else switch.restore
+    act = cut if args.state == "cut" else restore
     asyncio.run(act(config, args.node))
     return {"node": args.node, "link": args.state}

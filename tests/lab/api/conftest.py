@@ -106,7 +106,7 @@ async def running_api(state: Path) -> AsyncIterator[RunningApi]:
         server = ApiServer(state)
         stack.push_async_callback(server.stop)
         await server.start([listener])
-        connector = aiohttp.TCPConnector(ssl=context)
+        connector = aiohttp.TCPConnector(ssl=context, limit=0)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, read_bufsize=2**22))
         yield RunningApi(server, state, listener.getsockname()[1], session, dict(credentials.tokens))
 

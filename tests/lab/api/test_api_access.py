@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import stat
 import time
@@ -11,11 +12,13 @@ import aiohttp
 import pytest
 import yaml
 
-from bascule_lab.apiserver.authn import user_named
-from bascule_lab.apiserver.authz import Access, allowed
+from bascule_lab.apiserver.api import Api
+from bascule_lab.apiserver.authn import Authenticator, user_named
+from bascule_lab.apiserver.authz import Access
 from bascule_lab.apiserver.certs import make_certificates
 from bascule_lab.apiserver.kubeconfig import write_kubeconfig
-from bascule_lab.apiserver.server import prepare
+from bascule_lab.apiserver.server import ApiServer, load_crds, prepare
+from bascule_lab.apiserver.store import Store
 
 CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 TOKENS = ("authentication.k8s.io", "tokenreviews")
@@ -47,9 +50,21 @@ TABLE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory):
+    """An API whose roles stand, over an otherwise empty store with the lab's CRDs."""
+    store = Store(tmp_path_factory.mktemp("h9-roles") / "api.db")
+    server = ApiServer(Path("/nonexistent"))
+    server.api = Api(store, Authenticator({}), b"key")
+    asyncio.run(load_crds(server))
+    server.api.collector.sweep()
+    yield server.api
+    store.close()
+
+
 @pytest.mark.parametrize(("user", "verb", "group", "resource", "sub", "wanted"), TABLE)
-def test_the_fixed_roles(user, verb, group, resource, sub, wanted):
-    assert allowed(user_named(user), Access(verb, group, resource, sub)) is wanted
+def test_the_seeded_roles(seeded, user, verb, group, resource, sub, wanted):
+    assert seeded.authorizer.allowed(user_named(user), Access(verb, group, resource, sub)) is wanted
 
 
 async def test_refusals_name_user_verb_and_resource(api):
@@ -113,7 +128,7 @@ async def test_ready_in_well_under_a_second(tmp_path, restart_api):
 
 async def test_files_are_private_and_preparing_again_keeps_them(api):
     files = [path for path in api.state.rglob("*") if path.is_file()]
-    assert {"api.db", "tokens", "ca.crt", "server.key"} <= {path.name for path in files}
+    assert {"api.db", "tokens", "ca.crt", "server.key", "accounts.key"} <= {path.name for path in files}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     again = prepare(api.state, ["node1", "node3"])
     assert again.tokens["admin"] == api.tokens["admin"] and "agent:node3" in again.tokens

@@ -51,10 +51,18 @@ async def test_put_needs_the_present_version_and_a_write_without_change_keeps_it
 
 async def test_one_and_true_are_different_values(api):
     admin = api.client()
-    body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"x": 1}}
-    first = (await admin("POST", "/api/v1/nodes", body)).body
-    second = (await admin.merge("/api/v1/nodes/n", {"spec": {"x": True}})).body
-    assert second["spec"]["x"] is True and second["metadata"]["resourceVersion"] != first["metadata"]["resourceVersion"]
+    body = {
+        "apiVersion": "projectcalico.org/v3",
+        "kind": "Network",
+        "metadata": {"name": "n"},
+        "spec": {"vrf": {"x": 1}},
+    }
+    first = (await admin("POST", NETWORKS, body)).body
+    second = (await admin.merge(f"{NETWORKS}/n", {"spec": {"vrf": {"x": True}}})).body
+    assert (
+        second["spec"]["vrf"]["x"] is True
+        and second["metadata"]["resourceVersion"] != first["metadata"]["resourceVersion"]
+    )
 
 
 async def test_status_and_spec_are_written_apart(api):
@@ -73,10 +81,10 @@ async def test_status_and_spec_are_written_apart(api):
     assert kept.body["status"]["conditions"] == [condition] and kept.body["metadata"]["labels"] == {"a": "b"}
 
 
-async def test_apply_creates_then_merges_and_says_that_ownership_is_not_kept(api):
+async def test_apply_creates_then_merges(api):
     admin = api.client()
     made = await admin.apply(f"{NETWORKS}/dc1", network())
-    assert made.code == 201 and any("ownership is not kept" in text for text in made.warnings)
+    assert made.code == 201 and made.warnings == []
     again = await admin.apply(f"{NETWORKS}/dc1", network(id=112))
     assert again.code == 200 and len(again.body["spec"]["l2Bridge"]["hostConfig"]) == 1
     assert again.body["spec"]["l2Bridge"]["vlans"] == [{"vlan": {"id": 112}}]
@@ -148,7 +156,7 @@ async def test_delete_preconditions_and_collection(api):
         await admin("POST", CMS, body)
     wrong = await admin("DELETE", f"{CMS}/a", {"preconditions": {"uid": "other"}})
     assert wrong.code == 409 and "UID in precondition: other" in wrong.body["message"]
-    assert (await admin("DELETE", f"{CMS}/a", {"propagationPolicy": "Orphan"})).code == 422
+    assert (await admin("DELETE", f"{CMS}/a", {"propagationPolicy": "Later"})).code == 422
     gone = await admin("DELETE", f"{CMS}/a", {"propagationPolicy": "Background"})
     assert gone.body["status"] == "Success" and gone.body["details"]["name"] == "a"
     assert (await admin("DELETE", f"{CMS}?labelSelector=x%3Db")).code == 200
@@ -171,11 +179,16 @@ async def test_generate_name_and_bad_names(api):
 async def test_what_is_not_implemented_is_refused_with_a_status(api):
     admin = api.client()
     await admin("POST", CMS, config_map("a"))
-    for kind in ("application/json-patch+json", "application/strategic-merge-patch+json"):
-        assert (await admin("PATCH", f"{CMS}/a", [], kind)).reason == "UnsupportedMediaType"
+    await admin("POST", NETWORKS, network())
+    strategic = await admin("PATCH", f"{NETWORKS}/dc1", {}, "application/strategic-merge-patch+json")
+    assert strategic.reason == "UnsupportedMediaType" and "application/json-patch+json" in strategic.body["message"]
     protobuf = await admin("POST", CMS, b"k8s\0", "application/vnd.kubernetes.protobuf")
     assert protobuf.code == 415
     assert (await admin("POST", "/api/v1/configmaps", config_map("a"))).reason == "MethodNotAllowed"
     assert (await admin("GET", "/apis/nowhere/v1/things")).reason == "NotFound"
-    assert (await admin("GET", "/api/v1/namespaces/vms/pods/x/log")).code == 404
+    for part in ("log", "exec", "portforward", "eviction"):
+        streamed = await admin("POST", f"/api/v1/namespaces/vms/pods/x/{part}")
+        assert (streamed.code, streamed.reason) == (501, "NotImplemented") and part in streamed.body["message"]
+    assert (await admin("GET", "/api/v1/namespaces/vms/pods/x/nothing")).code == 404
     assert (await admin("GET", f"{CMS}?sendInitialEvents=true&watch=1")).code == 422
+    assert (await admin("GET", f"{CMS}?sendInitialEvents=true&resourceVersionMatch=NotOlderThan")).code == 422

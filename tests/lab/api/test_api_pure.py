@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bascule_lab.apiserver.apply import merging
 from bascule_lab.apiserver.body import decode
 from bascule_lab.apiserver.patch import merge
 from bascule_lab.apiserver.schema import prune, set_defaults, validate
@@ -89,8 +91,12 @@ KEYED = {
 }
 
 
+def apply(live: list[Any], config: list[Any]) -> Any:
+    return merging.merge(KEYED, live, config)
+
+
 def test_apply_finds_an_item_by_its_keys_default():
-    assert merge([{"k": "", "v": 1}, {"k": "x"}], [{"v": 2}], KEYED) == [{"k": "", "v": 2}, {"k": "x"}]
+    assert apply([{"k": "", "v": 1}, {"k": "x"}], [{"v": 2}]) == [{"k": "", "v": 2}, {"k": "x"}]
 
 
 def test_pruning_defaults_and_validation_of_a_keyed_list():

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bascule_lab.apiserver.store import Event, Index
+
 CMS = "/api/v1/namespaces/vms/configmaps"
 PODS = "/api/v1/namespaces/vms/pods"
 
@@ -109,7 +111,8 @@ async def test_a_client_that_does_not_read_is_cut_off_and_others_are_not(api):
     async with admin.watch(f"{CMS}?watch=1") as slow, admin.watch(f"{CMS}?watch=1") as fast:
         watchers = list(hub._watchers["configmaps"])
         victim = watchers[0]
-        victim.queue.extend([b"\n"] * 4)
+        old = Event("ADDED", 1, ("configmaps", "vms", "x"), b"{}", Index({}, {}), None)
+        victim.queue.extend([("ADDED", old)] * 4)
         await admin("POST", CMS, config_map("a"))
         ends = await asyncio.gather(slow.next(), fast.next())
     assert victim.closed and [event is None for event in ends].count(True) == 1
@@ -157,4 +160,26 @@ async def test_pages_are_of_one_snapshot(api):
     assert names == [f"n{number}" for number in range(7)]
     old = await admin("GET", f"{CMS}?limit=3&continue={first['metadata']['continue']}")
     assert (old.code, old.reason) == (410, "Expired")
+    rest = await admin("GET", f"{CMS}?limit=9&continue={old.body['metadata']['continue']}")
+    assert [i["metadata"]["name"] for i in rest.body["items"]] == ["n3", "n5", "n6"], "the rest as it is now"
+    assert int(rest.body["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+    elsewhere = await admin("GET", f"{PODS}?continue={old.body['metadata']['continue']}")
+    assert elsewhere.code == 400 and "belongs to another list" in elsewhere.body["message"]
     assert (await admin("GET", f"{CMS}?continue=nonsense")).code == 400
+
+
+async def test_two_hundred_watches_lose_nothing(api):
+    admin = api.client()
+    version = (await admin("GET", CMS)).body["metadata"]["resourceVersion"]
+    wanted = [("ADDED", f"n{number:02}") for number in range(25)]
+
+    async def follow() -> list[tuple[str, str]]:
+        async with admin.watch(f"{CMS}?watch=1&resourceVersion={version}") as watch:
+            return await watch.types(len(wanted))
+
+    following = [asyncio.create_task(follow()) for _ in range(200)]
+    while len(api.server.api.hub._watchers.get("configmaps", ())) < 200:
+        await asyncio.sleep(0.02)
+    for _, name in wanted:
+        await admin("POST", CMS, config_map(name))
+    assert await asyncio.gather(*following) == [wanted] * 200

@@ -11,11 +11,12 @@ from bascule_lab.apiserver.apply.paths import FieldSet, decode_set, encode_set
 APPLY, UPDATE = "Apply", "Update"
 MOST_UPDATERS = 10
 ANCIENT = "ancient-changes"
+_WORDS = {name: name for name in ("manager", "operation", "subresource", "time")} | {"api_version": "apiVersion"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One manager's fields; `time` is when the set last changed (RFC 3339)."""
+    """One manager's fields; `time` is when it last wrote (RFC 3339)."""
 
     manager: str
     operation: str
@@ -46,10 +47,10 @@ def read(entries: Any) -> list[Entry]:
     for entry in entries or ():
         if not isinstance(entry, dict) or entry.get("operation") not in (APPLY, UPDATE):
             raise ValueError("a managedFields entry is no object with an operation")
-        texts = [entry.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource", "time")]
-        if not all(isinstance(text, str) for text in texts):
+        texts = {word: entry.get(name) or "" for word, name in _WORDS.items()}
+        if not all(isinstance(text, str) for text in texts.values()):
             raise ValueError("a managedFields entry has values that are no strings")
-        found.append(Entry(*texts, decode_set(entry.get("fieldsV1") or {})))
+        found.append(Entry(**texts, fields=decode_set(entry.get("fieldsV1") or {})))
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bascule_lab.apiserver.apply.managers import UPDATE, Entry, cap
+from bascule_lab.apiserver.apply.managers import Entry, cap
 from bascule_lab.apiserver.apply.merging import merge, remove
 from bascule_lab.apiserver.apply.paths import FieldSet, Path, prefixes, show_path
 from bascule_lab.apiserver.apply.typed import Changes, compare, field_set
@@ -39,7 +39,7 @@ def after_update(schema: Schema, old: Any, new: Document, entries: list[Entry], 
     left = _take_from_others(entries, me, touched, changes)
     mine = _mine(entries, me)
     fields = (mine.fields - changes.removed) | touched
-    return cap([*left, _renewed(mine, me, fields)])
+    return cap([*left, _renewed(mine, me, fields, bool(touched))])
 
 
 def after_apply(
@@ -60,15 +60,16 @@ def after_apply(
     if conflicts and not force:
         raise conflict(conflicts)
     left = _take_from_others(entries, me, touched, changes)
-    return merged, [*left, _renewed(mine, me, wanted)]
+    return merged, [*left, _renewed(mine, me, wanted, bool(touched))]
 
 
 def _mine(entries: list[Entry], me: Entry) -> Entry:
     return next((entry for entry in entries if entry.identity == me.identity), replace(me, fields=frozenset()))
 
 
-def _renewed(mine: Entry, me: Entry, fields: FieldSet) -> Entry:
-    same = mine.fields == fields and mine.api_version == me.api_version and mine.time
+def _renewed(mine: Entry, me: Entry, fields: FieldSet, wrote: bool) -> Entry:
+    """The new entry; a write that changed nothing keeps the old time, so that it is no write at all."""
+    same = not wrote and mine.fields == fields and mine.api_version == me.api_version and mine.time
     return mine if same else replace(me, fields=fields)
 
 
@@ -76,7 +77,7 @@ def _take_from_others(entries: list[Entry], me: Entry, touched: FieldSet, change
     return [
         replace(entry, fields=entry.fields - touched - changes.removed)
         for entry in entries
-        if entry.identity != me.identity and (entry.operation != UPDATE or entry.fields)
+        if entry.identity != me.identity
     ]
 
 
