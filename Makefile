@@ -13,7 +13,7 @@ test-long: install
 lint: install
 	@bash scripts/lint.sh
 bench: install
-	@$(PY) -m tests.perf $(if $(ONLY),--only $(ONLY))
+	@PYTHONPATH=. $(PY) -m tests.perf $(if $(ONLY),--only $(ONLY))
 proto: install
 	@bash scripts/proto.sh
 screenshots: install
