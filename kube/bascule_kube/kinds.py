@@ -50,6 +50,29 @@ POD = Kind("", "v1", "pods", "Pod", True)
 EVENT = Kind("", "v1", "events", "Event", True)
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", False)
 CONFIGMAP = Kind("", "v1", "configmaps", "ConfigMap", True)
+SERVICEACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount", True)
+TIER = Kind("projectcalico.org", "v3", "tiers", "Tier", False)
+NETWORKPOLICY = Kind("projectcalico.org", "v3", "networkpolicies", "NetworkPolicy", True)
+GLOBALNETWORKPOLICY = Kind("projectcalico.org", "v3", "globalnetworkpolicies", "GlobalNetworkPolicy", False)
+STAGEDNETWORKPOLICY = Kind("projectcalico.org", "v3", "stagednetworkpolicies", "StagedNetworkPolicy", True)
+STAGEDGLOBALNETWORKPOLICY = Kind(
+    "projectcalico.org", "v3", "stagedglobalnetworkpolicies", "StagedGlobalNetworkPolicy", False
+)
+STAGEDKUBERNETESNETWORKPOLICY = Kind(
+    "projectcalico.org", "v3", "stagedkubernetesnetworkpolicies", "StagedKubernetesNetworkPolicy", True
+)
+KUBERNETESNETWORKPOLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True)
+NETWORKSET = Kind("projectcalico.org", "v3", "networksets", "NetworkSet", True)
+GLOBALNETWORKSET = Kind("projectcalico.org", "v3", "globalnetworksets", "GlobalNetworkSet", False)
+POLICIES = (
+    NETWORKPOLICY,
+    GLOBALNETWORKPOLICY,
+    STAGEDNETWORKPOLICY,
+    STAGEDGLOBALNETWORKPOLICY,
+    STAGEDKUBERNETESNETWORKPOLICY,
+    KUBERNETESNETWORKPOLICY,
+)
+"""Every kind of policy."""
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease", True)
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
 TOKENREVIEW = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
@@ -77,5 +100,10 @@ KNOWN: dict[tuple[str, str], Kind] = {
         TOKENREVIEW,
         SUBJECTACCESSREVIEW,
         SELFSUBJECTACCESSREVIEW,
+        SERVICEACCOUNT,
+        TIER,
+        *POLICIES,
+        NETWORKSET,
+        GLOBALNETWORKSET,
     )
 }

@@ -183,7 +183,8 @@ def test_the_rule_finds_the_fault_at_its_field(identity: str, field: str, change
 
 
 def test_every_rule_has_a_case_and_a_line_in_the_documentation() -> None:
-    assert {identity for identity, _, _ in CASES} == {rule.id for rule in RULES}
+    elsewhere = ("policy-", "tier-", "set-")  # test_policy_lint.py
+    assert {identity for identity, _, _ in CASES} == {r.id for r in RULES if not r.id.startswith(elsewhere)}
     rows = [line for line in (ROOT / "docs/findings.md").read_text().splitlines() if line.startswith("| `")]
     wanted = [f"| `{r.id}` | {r.severity} | {r.kind or 'every document'} | {r.summary} |" for r in RULES]
     assert rows == wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bascule.lint import attachment, ippool, network_hosts, network_vlans, shape, vm
+from bascule.lint import attachment, ippool, network_hosts, network_vlans, policy, policy_sets, shape, vm
 from bascule.lint.finding import Finding
 from bascule.lint.registry import REGISTERED, Rule
 from bascule.lint.world import World
@@ -17,7 +17,7 @@ __all__ = ["RULES", "Finding", "Rule", "lint"]
 
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for module in (shape, network_vlans, network_hosts, attachment, ippool, vm)
+    for module in (shape, network_vlans, network_hosts, attachment, ippool, vm, policy, policy_sets)
     for rule in REGISTERED
     if rule.check.__module__ == module.__name__
 )
@@ -27,8 +27,8 @@ RULES: tuple[Rule, ...] = tuple(
 def lint(objects: Iterable[Any], context: Iterable[Any] = ()) -> list[Finding]:
     """Findings on `objects` (plain documents), by document and rule.
 
-    `context` holds what the cluster has: Networks, NADs, IPPools, VMs, Nodes. Where an object of `objects` has the
-    identity of one in `context`, it replaces it.
+    `context` holds what the cluster has: Networks, NADs, IPPools, VMs, Nodes, Tiers, network sets. Where an object of
+    `objects` has the identity of one in `context`, it replaces it.
     """
     world = World.of(objects, context)
     return [finding for document in world.linted for rule in RULES for finding in rule.findings(document, world)]

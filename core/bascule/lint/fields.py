@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from bascule.lint.policy_fields import POLICY_SCHEMAS
+from bascule.lint.schema import ANY, FLAG, TEXT, TOP, WHOLE, List, Object
 from bascule.lint.world import NAD, NETWORK, POOL, VM
-
-
-@dataclass(frozen=True)
-class Object:
-    """Known fields; `required` ones must be there, and exactly one of `one_of` when it is given."""
-
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    required: tuple[str, ...] = ()
-    one_of: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class List:
-    items: Any
-    least: int = 0
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """One JSON type: str, int or bool."""
-
-    type: type
-    name: str
-
-
-ANY = object()
-"""Not looked into: another rule does, or it is not ours to judge."""
-
-TEXT, WHOLE, FLAG = Scalar(str, "a string"), Scalar(int, "an integer"), Scalar(bool, "true or false")
-_TOP = {"apiVersion": TEXT, "kind": TEXT, "metadata": ANY, "status": ANY}
 
 _ROUTE = Object(
     {"destination": TEXT, "action": Object({"nextHop": TEXT}, ("nextHop",))}, required=("destination", "action")
@@ -85,13 +56,13 @@ _VM_NETWORK = Object(
 
 SCHEMAS: Mapping[str, Object] = {
     NETWORK: Object(
-        {**_TOP, "spec": Object({"l2Bridge": _L2, "vrf": ANY}, one_of=("l2Bridge", "vrf"))}, required=("spec",)
+        {**TOP, "spec": Object({"l2Bridge": _L2, "vrf": ANY}, one_of=("l2Bridge", "vrf"))}, required=("spec",)
     ),
-    NAD: Object({**_TOP, "spec": Object({"config": ANY})}, required=("spec",)),
-    POOL: Object({**_TOP, "spec": _POOL}, required=("spec",)),
+    NAD: Object({**TOP, "spec": Object({"config": ANY})}, required=("spec",)),
+    POOL: Object({**TOP, "spec": _POOL}, required=("spec",)),
     VM: Object(
         {
-            **_TOP,
+            **TOP,
             "spec": Object(
                 {
                     **dict.fromkeys(
@@ -105,6 +76,7 @@ SCHEMAS: Mapping[str, Object] = {
         },
         required=("spec",),
     ),
+    **POLICY_SCHEMAS,
 }
 """By kind. Of a VM only what concerns its network is looked into: see `VM_PARTS`."""
 

@@ -13,7 +13,7 @@ Check = Callable[[Document, World], Iterator[Problem]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`kind` is "" for a rule on every document; `summary` is the check's docstring."""
+    """`kind` is "" for a rule on every document, or a family such as "policy"; `summary` is the check's docstring."""
 
     id: str
     kind: str
@@ -23,7 +23,7 @@ class Rule:
 
     def findings(self, document: Document, world: World) -> Iterator[Finding]:
         """This rule's findings on one document."""
-        if self.kind not in ("", document.kind):
+        if self.kind not in ("", document.kind, document.family or document.kind):
             return
         for problem in self.check(document, world):
             yield Finding(self.id, self.severity, document.ref, *problem)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from bascule.lint.fields import SCHEMAS, VM_PARTS, List, Object, Scalar
+from bascule.lint.fields import SCHEMAS, VM_PARTS
 from bascule.lint.finding import Problem, show
 from bascule.lint.registry import rule
+from bascule.lint.schema import List, Object, Scalar
 from bascule.lint.world import VM, Document, World
 from bascule.resources.read import dig, items, text
 

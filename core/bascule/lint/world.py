@@ -8,12 +8,15 @@ from functools import cached_property
 from typing import Any
 
 from bascule.lint.vm_nics import Nic, nics_of
+from bascule.policy.model import PolicySet, Refused
 from bascule.resources.attachment import Attachment
 from bascule.resources.ippool import IPPool
 from bascule.resources.kubevirt import VirtualMachine
 from bascule.resources.meta import Meta
 from bascule.resources.network import Network
 from bascule.resources.node import Node
+from bascule.resources.policy import CALICO, NAMESPACED, POLICY_KINDS, Policy, policy_kind
+from bascule.resources.policy_sets import GLOBAL_SET, NETWORK_SET, TIER
 from bascule.resources.read import dig, mapping, text
 
 NETWORK, NAD, POOL, VM, NODE = "Network", "NetworkAttachmentDefinition", "IPPool", "VirtualMachine", "Node"
@@ -23,8 +26,12 @@ GROUPS = {
     NAD: ("k8s.cni.cncf.io",),
     VM: ("kubevirt.io",),
     NODE: ("v1",),
+    **dict.fromkeys((TIER, NETWORK_SET, GLOBAL_SET), (CALICO, "crd.projectcalico.org")),
 }
-_NAMESPACED = (NAD, VM)
+POLICY, SET = "policy", "network set"
+"""Words for rules on every kind of policy, and on both kinds of set."""
+FAMILIES = {**dict.fromkeys(POLICY_KINDS, POLICY), NETWORK_SET: SET, GLOBAL_SET: SET}
+_NAMESPACED = (NAD, VM, NETWORK_SET, *NAMESPACED)
 
 
 Port = tuple[str, int]
@@ -33,7 +40,8 @@ Port = tuple[str, int]
 
 @dataclass(frozen=True)
 class Document:
-    """One document; `kind` is "" for a kind, or a group, that no rule knows."""
+    """One document; `kind` is "" for a kind, or a group, that no rule knows, and KubernetesNetworkPolicy for the
+    NetworkPolicy of networking.k8s.io."""
 
     raw: Any
     kind: str
@@ -45,18 +53,24 @@ class Document:
         meta, kind = Meta.of(mapping(raw)), text(dig(raw, "kind"))
         group = text(dig(raw, "apiVersion")).partition("/")[0]
         known = kind in GROUPS and (not group or group in GROUPS[kind])
+        kind = policy_kind(raw) or (kind if known else "")
         namespace = meta.namespace or ("default" if kind in _NAMESPACED else "")
-        return cls(raw, kind if known else "", namespace, meta.name)
+        return cls(raw, kind, namespace, meta.name)
 
     @property
     def ref(self) -> str:
         """`Kind/name` or `Kind/namespace/name`, with "?" for what is missing."""
-        kind = self.kind or text(dig(self.raw, "kind")) or "?"
+        kind = text(dig(self.raw, "kind")) or "?"
         return "/".join(part for part in (kind, self.namespace, self.name or "?") if part)
 
     @property
     def identity(self) -> tuple[str, str, str]:
         return self.kind, self.namespace, self.name
+
+    @property
+    def family(self) -> str:
+        """POLICY or SET for those kinds, else ""."""
+        return FAMILIES.get(self.kind, "")
 
     @cached_property
     def _placed(self) -> Mapping[str, Any]:
@@ -87,6 +101,10 @@ class Document:
     @cached_property
     def node(self) -> Node:
         return Node.of(self._placed)
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy.of(self._placed)
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,12 @@ class World:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         return tuple(document.node for document in self.of_kind(NODE))
+
+    @cached_property
+    def refused_policies(self) -> dict[tuple[str, str, str], Refused]:
+        """Policies that cannot be used, by identity; also for what they refer to."""
+        refused = PolicySet.of(document.raw for document in self.documents).refused
+        return {each.policy.identity: each for each in refused if each.policy is not None}
 
     @cached_property
     def mac_owners(self) -> dict[tuple[str, str], list[Port]]:
