@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,11 @@ def build(
     trunk: str,
     ports: Iterable[PortView],
     outcomes: Iterable[NetworkOutcome],
+    changes: Mapping[str, Any] | None = None,
+    findings: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The document. `trunk` is the trunk's name by the Network that selects this node, "" when none does."""
+    """The document. `changes` holds `change`, the last one under commit-confirm, and `accepted`; `findings` what
+    the agent found by itself. `trunk` is the trunk's name by the Network that selects this node, "" when none does."""
     shown = sorted(ports, key=lambda p: (p.nic.namespace, p.nic.vm, p.nic.nic, p.nic.pod))
     clock = kernel_clock()
     return {
@@ -67,6 +70,8 @@ def build(
         "networks": [
             {"name": o.network, "ready": o.ok, "reason": o.reason, "message": o.message} for o in sorted(outcomes)
         ],
+        **(changes or {"change": None, "accepted": {}}),
+        "findings": list(findings),
         "kernel": {"release": os.uname().release},
         "clock": {"offset_ns": clock.offset_ns, "error_ns": clock.error_ns, "source": clock.source},
     }

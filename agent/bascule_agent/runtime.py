@@ -10,29 +10,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bascule.hostplan.outcome import NetworkOutcome
+from bascule.resources.meta import Meta
+from bascule.resources.network import Network
+from bascule.trunks.health import Fault, merge, observed_only
+from bascule_agent.apply.asking import Asking
+from bascule_agent.apply.changes import Changes
+from bascule_agent.apply.checks import Checks, ways_now
 from bascule_agent.apply.events import PortEvents
 from bascule_agent.apply.host import Host
 from bascule_agent.apply.lock import node_lock
 from bascule_agent.apply.loop import Loop
 from bascule_agent.apply.moving import MoveFeed
-from bascule_agent.apply.node import Node
+from bascule_agent.apply.node import Node, Pass, trunk_of
 from bascule_agent.apply.pins import open_pins, remove_others
 from bascule_agent.apply.ports import Ports
 from bascule_agent.apply.tell import Teller
+from bascule_agent.apply.trunks import Trunks
 from bascule_agent.apply.worker import Worker
 from bascule_agent.bpf.objects import Objects
+from bascule_agent.drift.baseline import Baseline
+from bascule_agent.drift.look import Drift
+from bascule_agent.drift.wire import Wire
 from bascule_agent.errors import describe
 from bascule_agent.flows.collect import Collector
 from bascule_agent.flows.hub import Hub
 from bascule_agent.moves import AgentClient, MoveService, MoveTracker, SourceTracker
 from bascule_agent.netlink import Monitor
+from bascule_agent.netlink.monitor import Event
 from bascule_agent.probes import Prober
 from bascule_agent.report import AgentView, build
 from bascule_agent.server.auth import Gate
 from bascule_agent.server.listen import listen
 from bascule_agent.server.service import Parts, Service
 from bascule_agent.status import Reporter
-from bascule_agent.watch import Watch
+from bascule_agent.watch import Known, Watch
 from bascule_kube.cluster import Cluster
 from bascule_kube.kinds import NODE, VMI, VMIM
 
@@ -87,7 +99,6 @@ class Agent:
         self._stop = stop
         self._host = Host(objects)
         self._ports = Ports(config.node, self._host, worker)
-        self._node = Node(config.node, self._host, worker, self._ports, objects is not None)
         self._teller = Teller(Reporter(cluster, config.node), config.mode)
         self._loop = Loop(self._pass)
         self._tracker = MoveTracker(
@@ -100,12 +111,33 @@ class Agent:
         self._source = SourceTracker(config.node)
         listeners = {VMIM: self._tracker.vmim_changed, VMI: self._tracker.vmi_changed}
         self._watch = Watch(cluster, config.node, self._loop.poke, listeners)
+        self._asking = Asking(config.node, self._watch)
+        self._changes = self._make_changes()
+        self._node = Node(
+            config.node, self._host, worker, self._ports, objects is not None, self._changes, self._asking
+        )
         self._feed = MoveFeed(self._ports, self._tracker, self._source, self._watch.migration_of)
         self._hub = Hub()
+        self._drift = Drift(config.node, self._host)
+        self._wire = Wire(config.node, self._host.netlink.find, self._publish)
+        self._baseline = Baseline(self._host.netlink)
+        self._drifted: list[Fault] = []
+        self._outcomes: tuple[NetworkOutcome, ...] = ()
+        self._intent: object = None
+        self._told: set[tuple[str, str]] = set()
+        self._trunks = Trunks(config.node, self._node, self._watch, self._ports, self._asking, self._changes, self._hub)
         self._tasks: list[asyncio.Task[None]] = []
         self._first: tuple[int, int] | None = None
         self._cleaned = False
         self.died = False
+
+    def _make_changes(self) -> Changes | None:
+        """Commit-confirm, where this agent changes anything at all."""
+        if self._objects is None:
+            return None
+        checks = Checks(self._config.node, self._host, self._cluster.server)
+        directory = self._config.socket.absolute().parent
+        return Changes(self._worker, checks, self._host.execute, directory, self._objects.pin_dir, self._loop.poke)
 
     async def run(self) -> None:
         """Serve, watch, act, until told to stop."""
@@ -114,7 +146,7 @@ class Agent:
         )
         self._teller.target = listener.target
         monitor = Monitor()
-        monitor.start(asyncio.get_running_loop(), lambda event: self._loop.poke())
+        monitor.start(asyncio.get_running_loop(), self._moved)
         events, collector = self._kernel_side()
         self._start(self._begin(), "begin")
         try:
@@ -126,6 +158,12 @@ class Agent:
                 events.close()
                 collector.stop()
             await self._finish()
+
+    def _moved(self, event: Event) -> None:
+        """A netlink event: a pass looks at what it means, and a trunk's link is asked at once."""
+        if self._drift.note(event):
+            self._loop.poke()
+            self._wire.link_changed()
 
     def _kernel_side(self) -> tuple[PortEvents | None, Collector | None]:
         """Port events and flow drains start at once: they do not need the cluster."""
@@ -153,9 +191,13 @@ class Agent:
     async def _begin(self) -> None:
         self._start(self._teller.run(), "tell")
         self._start(self._teller.heartbeat(), "lease")
+        if self._changes is not None:
+            await self._changes.settle()
+            await self._changes.prepare()
         await self._ports.adopt()
         await self._watch.start()
         self._start(self._loop.run(), "passes")
+        self._start(self._wire.run(), "wire")
         self._loop.poke()
 
     async def _finish(self) -> None:
@@ -166,23 +208,67 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._watch.stop()
         await self._tracker.close()
+        if self._changes is not None:
+            await self._changes.close()
         await self._worker(self._host.close)
 
     async def _pass(self) -> bool:
         known = self._watch.known()
         for nic in known.nics:
             self._tracker.nic_discovered(nic)
+        moved = self._drift.take()
         done = await self._node.once(known)
         if self._first is None:
             self._first = (self._ports.adopted, done.steps + done.ports)
             log.info("adopted %d ports, %d changes", *self._first)
-        self._teller.told(known, done.outcomes)
+        wrong = await self._look(known, done, moved)
+        self._outcomes = done.outcomes if self._changes else tuple(map(observed_only, done.outcomes))
+        self._publish()
+        if wrong:
+            self._loop.poke()
         if done.again:
             self._loop.poke()
         elif done.complete and self._objects is not None and not self._cleaned:
             self._cleaned = True
             await self._worker(remove_others, self._objects.pin_dir)
         return done.complete
+
+    async def _look(self, known: Known, done: Pass, moved: set[int] | None) -> list[int]:
+        """Drift since the pass before: what was repaired without a wish, and ports to bring up again."""
+        observed = self._node.observed
+        labels = Meta.of(known.node).labels
+        if self._changes is None:
+            trunks = {
+                name: trunk
+                for network in known.networks
+                if (name := Meta.of(network).name) and (trunk := trunk_of([Network.of(network)], labels))
+            }
+            self._drifted = await self._worker(self._baseline.look, observed, trunks)
+            return []
+        intent = (known.nics, [(Meta.of(d).name, d["metadata"].get("resourceVersion")) for d in known.networks])
+        if intent == self._intent:
+            self._drift.by_steps(done.done, self._node.owned)
+        self._intent = intent if done.complete else None
+        wrong = await self._worker(self._drift.look, observed, moved)
+        for ifindex in wrong:
+            self._ports.suspect(ifindex)
+        networks = self._changes.accepted.effective(known.networks, labels)
+        ways = ways_now(observed)
+        if not self._changes.open:
+            self._wire.use(self._asking.questions(networks, labels, ways), ways)
+        return wrong
+
+    def _publish(self) -> None:
+        """Tell the pass's outcomes with what is wrong outside, now."""
+        faults = self._faults()
+        told = {(fault.reason, f"{fault.network}: {fault.message}") for fault in faults}
+        for reason, message in sorted(told - self._told):
+            self._teller.event(reason, message)
+        self._told = told
+        self._teller.told(self._watch.known(), merge(self._outcomes, faults), {fault.reason for fault in faults})
+
+    def _faults(self) -> list[Fault]:
+        return [*self._wire.faults, *self._drifted, *self._drift.faults()]
 
     def _parts(self) -> Parts:
         return Parts(
@@ -191,6 +277,7 @@ class Agent:
             flows=self._hub if self._objects is not None else None,
             moves=MoveService(self._tracker, self._source),
             probes=Prober(self._config.node),
+            trunks=self._trunks,
         )
 
     async def _report(self) -> dict[str, Any]:
@@ -198,4 +285,7 @@ class Agent:
         await self._ports.refresh()
         adopted, changes = self._first or (self._ports.adopted, 0)
         view = AgentView(self._config.mode, self._teller.seen, adopted, changes)
-        return build(self._config.node, view, observed, self._node.trunk, self._ports.views(), self._teller.outcomes)
+        ports, outcomes = self._ports.views(), self._teller.outcomes
+        findings = [fault.as_finding(self._config.node) for fault in self._faults()]
+        trial = self._trunks.change()
+        return build(self._config.node, view, observed, self._node.trunk, ports, outcomes, trial, findings)

@@ -82,7 +82,7 @@ LONG = "n" * 250
             "br-lan",
         ),
         ([network(trunk="lo")], NODE, "TrunkUnsuitable", "lo"),
-        ([network(existingBridge={"name": "br0"})], NODE, "UnsupportedDriver", "br0"),
+        ([network(existingBridge={"name": "br0"})], NODE, "BridgeMissing", "br0"),
         ([network(other={})], NODE, "BadBridge", "managedBridge"),
         ([network(selector="rack == 'b'")], NODE, "NotSelected", "vms/vlan-110"),
         ([network(selector="rack == b")], NODE, "BadSelector", "character 9"),

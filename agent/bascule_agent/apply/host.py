@@ -12,7 +12,7 @@ from bascule_agent.bpf.objects import Objects
 from bascule_agent.errors import AgentError
 from bascule_agent.netlink import Netlink, NetlinkError
 from bascule_agent.ports import Port, PortManager, PortSpec
-from bascule_agent.segments import PerVlan, observe_links
+from bascule_agent.segments import Segments, observe_addresses, observe_links
 
 
 class Host:
@@ -21,7 +21,7 @@ class Host:
     def __init__(self, objects: Objects | None, netns: str | None = None) -> None:
         self.netlink = Netlink(netns)
         self.ports = PortManager(self.netlink, objects) if objects else None
-        self._driver = PerVlan(self.netlink, objects) if objects else None
+        self._driver = Segments(self.netlink, objects) if objects else None
 
     def close(self) -> None:
         """Close the netlink socket. Nothing is detached."""
@@ -31,7 +31,7 @@ class Host:
         """What is there now; 1-2 ms a link."""
         if self._driver is not None:
             return self._driver.observe()
-        return Observed(links=observe_links(self.netlink))
+        return Observed(links=observe_links(self.netlink), addresses=observe_addresses(self.netlink))
 
     def execute(self, step: Step) -> None:
         """Carry out one step of a plan (SegmentError)."""
@@ -57,9 +57,10 @@ class Host:
         return outside.index
 
     def bring_up(self, nic: PodNic, ifindex: int, bridge: int, held: bool) -> Port:
-        """Make the link a policed port (PortError)."""
-        if self.ports is None:
+        """Make the link a policed port (PortError, SegmentError)."""
+        if self.ports is None or self._driver is None:
             raise AgentError("no ports in mode observe", fix="start the agent with --mode manage")
+        self._driver.admit(ifindex, bridge, nic.vlan)
         return self.ports.bring_up(PortSpec(ifindex, nic.mac, nic.ip, nic.vlan, nic.network, held), bridge)
 
     def opened(self, ifindex: int) -> tuple[str, ...]:

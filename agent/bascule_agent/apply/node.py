@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bascule.errors import BasculeError
+from bascule.hostplan import vlan_aware
 from bascule.hostplan.desired import Desired, desire, needs_of
 from bascule.hostplan.observed import Observed
 from bascule.hostplan.outcome import NetworkOutcome
@@ -17,6 +18,8 @@ from bascule.hostplan.steps import Step
 from bascule.resources.meta import Meta
 from bascule.resources.network import Network
 from bascule.selectors import SelectorError
+from bascule_agent.apply.asking import Asking
+from bascule_agent.apply.changes import PROOF_FAILED, Attempt, Changes
 from bascule_agent.apply.host import Host
 from bascule_agent.apply.ports import Known as KnownPort
 from bascule_agent.apply.ports import Ports, key_of
@@ -33,20 +36,36 @@ class Pass:
     may go too)."""
 
     outcomes: tuple[NetworkOutcome, ...]
-    steps: int
+    done: tuple[Step, ...]
     ports: int
     complete: bool
     again: bool
+
+    @property
+    def steps(self) -> int:
+        """How many steps were done."""
+        return len(self.done)
 
 
 class Node:
     """The node's state as the passes see it; one pass at a time."""
 
-    def __init__(self, name: str, host: Host, worker: Worker, ports: Ports, manage: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: Host,
+        worker: Worker,
+        ports: Ports,
+        manage: bool,
+        changes: Changes | None = None,
+        asking: Asking | None = None,
+    ) -> None:
         self._name, self._host, self._worker, self._ports, self._manage = name, host, worker, ports, manage
+        self._changes, self._asking = changes, asking
         self.observed = Observed()
         self.observed_at = 0.0
         self.trunk = ""
+        self.owned: dict[str, str] = {}
 
     async def observe(self, younger_than: float = 0.0) -> Observed:
         """What is there now, or what was there at most that many seconds ago."""
@@ -58,29 +77,61 @@ class Node:
     async def once(self, known: Known) -> Pass:
         """One pass. Errors of steps and ports are in the outcomes; netlink or cluster trouble is raised."""
         observed = await self.observe()
+        if self._changes is not None:
+            self._changes.retry()
         desired, steps = self.plan(known, observed)
-        done = Outcome()
-        if self._manage:
-            done = await carry_out(steps, owners(desired, observed), self._execute)
-        if done.done:
+        self.owned = owners(desired, observed)
+        done = await self._carry_out(known, desired, steps, observed)
+        if steps and self._manage:
             observed = await self.observe()
         bridges = {key: link.index for key, link in Owned.of(observed).bridges.items()}
+        bridges |= vlan_aware.bridges_by_vlan(desired.bridges, observed)
         held = frozenset(
             key_of(nic) for nic in known.nics if nic.migration_uid and nic.migration_uid not in known.ended_migrations
         )
         ports = await self._ports.reconcile(known.nics, observed, bridges, held)
+        outcomes = judge(desired.outcomes, done, ports.failed)
+        if self._changes is not None:
+            outcomes = self._version(known, outcomes)
         return Pass(
-            outcomes=judge(desired.outcomes, done, ports.failed),
-            steps=len(done.done),
+            outcomes=outcomes,
+            done=tuple(done.done),
             ports=ports.changes,
-            complete=not (done.failed or ports.failed or ports.waiting) or not self._manage,
+            complete=not (done.failed or ports.failed or ports.waiting or self._untold()) or not self._manage,
             again=ports.changes > 0,
         )
 
+    async def _carry_out(self, known: Known, desired: Desired, steps: tuple[Step, ...], observed: Observed) -> Outcome:
+        if not self._manage or not steps:
+            return Outcome()
+        if self._changes is None or self._asking is None:
+            return await carry_out(steps, owners(desired, observed), self._execute)
+        labels = Meta.of(known.node).labels
+        networks = self._changes.accepted.effective(known.networks, labels)
+        ports = {(nic.network, nic.vlan) for nic in known.nics}
+        asked = self._asking.questions(networks, labels, ports)
+        return await self._changes.carry_out(Attempt(known.networks, labels, desired, observed, steps, asked))
+
+    def _version(self, known: Known, outcomes: tuple[NetworkOutcome, ...]) -> tuple[NetworkOutcome, ...]:
+        """What came true is the version to go on with; what was refused is told instead of the one before it."""
+        assert self._changes is not None
+        labels = Meta.of(known.node).labels
+        if not self._changes.open:
+            ready = frozenset(outcome.network for outcome in outcomes if outcome.ok)
+            self._changes.accepted.accept(known.networks, labels, ready)
+        return self._changes.accepted.judge(outcomes, known.networks, labels)
+
+    def _untold(self) -> bool:
+        """Is there a refusal that is tried again?"""
+        return self._changes is not None and bool(self._changes.accepted.refusals(PROOF_FAILED))
+
     def plan(self, known: Known, observed: Observed) -> tuple[Desired, tuple[Step, ...]]:
         """What this node should look like and the steps that lead there. Changes nothing."""
-        networks = [Network.of(document) for document in known.networks]
         labels = Meta.of(known.node).labels
+        if self._changes is not None:
+            networks = self._changes.accepted.effective(known.networks, labels)
+        else:
+            networks = [Network.of(document) for document in known.networks]
         self.trunk = trunk_of(networks, labels)
         desired = desire(networks, self._name, labels, needs_of(known.nics), observed)
         return desired, plan(desired, observed)

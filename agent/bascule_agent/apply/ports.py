@@ -88,6 +88,10 @@ class Ports:
         nic = known.nic
         return PortId(self._node, known.ifindex, nic.vm, nic.namespace, nic.nic, nic.network, nic.vlan, nic.mac, nic.ip)
 
+    def suspect(self, ifindex: int) -> None:
+        """This port is not as it should be: the next pass brings it up again."""
+        self._suspect.add(ifindex)
+
     async def adopt(self) -> None:
         """At start: look at what an earlier agent left; what is not right is brought up again by the next pass."""
         manager = self._host.ports
@@ -130,7 +134,7 @@ class Ports:
             known, changed = await self._settle(before, observed, bridges, kernel.get(ifindex), key in held)
             self._known[key] = known
             changes += changed
-        changes += await self._drop(set(self._known) - set(wanted), kernel)
+        changes += await self._drop(set(self._known) - set(wanted), kernel, observed)
         failed = tuple(k for k in self._known.values() if k.error is not None)
         return Result(changes, failed, any(k.state == "waiting" for k in self._known.values()))
 
@@ -185,14 +189,20 @@ class Ports:
         log.info("port %s of %s/%s is %s", known.link, known.nic.namespace, known.nic.vm, port.state.name.lower())
         return replace(known, state=port.state.name.lower(), reason="", error=None)
 
-    async def _drop(self, keys: set[Key], kernel: Mapping[int, Port]) -> int:
-        """Forget these, and take down every port of the kernel that no NIC wants any more."""
+    async def _drop(self, keys: set[Key], kernel: Mapping[int, Port], observed: Observed) -> int:
+        """Forget these, and take down every port of the kernel that no NIC wants any more. One whose NIC is wanted but
+        cannot be resolved at this moment stays: a look that failed must not cut a running VM off."""
         for key in keys:
             known = self._known.pop(key)
             if known.ifindex:
                 self._gone.append((time.monotonic(), self._id(known)))
         wanted = {known.ifindex for known in self._known.values()}
-        surplus = [ifindex for ifindex in kernel if ifindex not in wanted]
+        unresolved = {(each.nic.mac, each.nic.vlan) for each in self._known.values() if not each.ifindex}
+        surplus = [
+            ifindex
+            for ifindex, port in kernel.items()
+            if ifindex not in wanted and not (ifindex in observed.by_index and (port.mac, port.vlan) in unresolved)
+        ]
         for ifindex in surplus:
             try:
                 await self._worker(self._take_down, ifindex)

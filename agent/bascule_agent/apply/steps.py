@@ -33,6 +33,8 @@ def owners(desired: Desired, observed: Observed) -> dict[str, str]:
         found.update((link_name(role, segment.network, segment.vid), segment.network) for role in ROLES)
         if segment.trunk:
             found[segment.trunk] = segment.network
+    for bridge in desired.bridges:
+        found.update((name, bridge.network) for name in (bridge.name, bridge.trunk) if name)
     return found
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Set
 from typing import Any
 
 from bascule.errors import BasculeError
@@ -35,17 +36,27 @@ class Teller:
         self.outcomes: tuple[NetworkOutcome, ...] = ()
         self.target = ""
         self.seen = ""
+        self._judges = mode == "manage"
 
     async def run(self) -> None:
         """For ever."""
         self._loop.poke()
         await self._loop.run()
 
-    def told(self, known: Known, outcomes: tuple[NetworkOutcome, ...]) -> None:
-        """A pass is done: its outcomes, and the Node as the cluster has it."""
+    def told(self, known: Known, outcomes: tuple[NetworkOutcome, ...], faults: Set[str] = frozenset()) -> None:
+        """A pass is done, or something outside changed: the outcomes (`faults`: reasons
+        that have Events of their own), and the Node as the cluster has it. In mode
+        observe conditions are written from the first fault on: before, another owner's Networks are not ours to judge.
+        """
+        self._judges = self._judges or bool(faults)
         before = {outcome.network: outcome for outcome in self.outcomes}
         for outcome in outcomes:
-            if not outcome.ok and outcome.reason != "NotSelected" and before.get(outcome.network) != outcome:
+            if (
+                not faults
+                and not outcome.ok
+                and outcome.reason != "NotSelected"
+                and before.get(outcome.network) != outcome
+            ):
                 self.event(outcome.reason, outcome.message)
         for problem in known.broken:
             self.event("PodContract", str(problem))
@@ -72,7 +83,7 @@ class Teller:
 
     async def _tell(self) -> bool:
         await self._annotate()
-        if self._mode == "manage":
+        if self._judges:
             conditions = (self._node.get("status") or {}).get("conditions") or []
             if self._node and merge_conditions(conditions, self.outcomes, rfc3339(time.time())) is not None:
                 await self._reporter.conditions(self.outcomes)

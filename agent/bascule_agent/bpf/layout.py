@@ -60,7 +60,7 @@ EVENT = np.dtype(
 )
 LAYOUT = {
     "ports": (_U4, PORT),
-    "macs": (np.dtype([("bridge", "<u4"), ("mac", "u1", (6,)), ("pad", "<u2")]), _U4),
+    "macs": (np.dtype([("bridge", "<u4"), ("mac", "u1", (6,)), ("vlan", "<u2")]), _U4),
     "trunks": (np.dtype([("ifindex", "<u4"), ("vid", "<u4")]), np.dtype([("stub", "<u4"), ("bridge", "<u4")])),
     "native": (_U4, _U4),
     "stubs": (_U4, np.dtype([("trunk", "<u4"), ("vid", "<u4")])),

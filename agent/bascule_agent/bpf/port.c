@@ -8,6 +8,7 @@
 // R_* are bascule.flows.reasons.Reason, FLOW_ENTRIES and PORT_ENTRIES sizes, all given as defines by the build.
 #define TC_OK 0
 #define TC_DROP 2
+#define TC_NEXT -1  // TC_ACT_UNSPEC: another filter behind it decides
 #define TO_INGRESS 1
 #define PROTO_8021Q 0x0081  // network order, as skb->vlan_proto has it
 #define PROTO_8021AD 0xa888
@@ -25,7 +26,7 @@ struct port { u8 mac[6]; u16 vlan; u32 ip; u32 state; u32 bridge; u32 pad; u64 o
 struct trunk_key { u32 ifindex; u32 vid; };
 struct segment { u32 stub; u32 bridge; };
 struct stub { u32 trunk; u32 vid; };
-struct mac_key { u32 bridge; u8 mac[6]; u16 pad; };
+struct mac_key { u32 bridge; u8 mac[6]; u16 vlan; };
 struct counter_key { u32 ifindex; u16 direction; u16 cause; };  // cause 0: the port's total, else errno of the insert
 struct counter { u64 packets; u64 bytes; };
 struct flow_key {
@@ -261,10 +262,10 @@ int port_out(struct __sk_buff *skb) {
 }
 
 // A frame from the trunk with the MAC of a VM whose port is live here: the VM runs elsewhere now.
-static inline void notice_move(struct __sk_buff *skb, u32 bridge) {
+static inline void notice_move(struct __sk_buff *skb, u32 bridge, u16 vlan) {
     u8 *data = (void *)(long)skb->data;
     if ((void *)data + 14 > (void *)(long)skb->data_end) return;
-    struct mac_key key = {.bridge = bridge};
+    struct mac_key key = {.bridge = bridge, .vlan = vlan};
     __builtin_memcpy(key.mac, data + 6, 6);
     u16 ethertype = *(u16 *)(data + 12);
     u32 *ifindex = macs.lookup(&key);
@@ -301,8 +302,19 @@ int demux_in(struct __sk_buff *skb) {
         bpf_skb_vlan_pop(skb);
         if (skb->vlan_present) return trunk_drop(skb, R_TRUNK_DOUBLE_TAG);
     }
-    notice_move(skb, bridge);
+    notice_move(skb, bridge, vid);
     return bpf_redirect(stub, TO_INGRESS);
+}
+
+// On the trunk of a bridge that keeps VLANs apart itself: looks, and lets everything pass. The line of VLAN 0 names the
+// bridge, and in its low 12 bits the native VLAN (segments/ledger.py).
+int watch_in(struct __sk_buff *skb) {
+    struct trunk_key key = {skb->ifindex, 0};
+    struct segment *line = trunks.lookup(&key);
+    if (!line || (skb->vlan_present && skb->vlan_proto != PROTO_8021Q)) return TC_NEXT;
+    u32 vid = skb->vlan_present ? skb->vlan_tci & 0xfff : 0;
+    notice_move(skb, line->bridge, vid ? vid : line->stub & 0xfff);
+    return TC_NEXT;
 }
 
 int mux_out(struct __sk_buff *skb) {

@@ -1,6 +1,7 @@
 """bpf(2) by ctypes: pins, maps, batches into numpy, ids, programs. Layouts: include/uapi/linux/bpf.h, union bpf_attr.
 
-Failures are OSError with the kernel's errno. The syscall releases the GIL.
+Failures are OSError with the kernel's errno. The syscall releases the GIL. numpy is imported by `batch` alone: the
+dead-man process reads maps without it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import platform
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NR = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 1, 2, 3
+_MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 1, 2, 3, 4
 _PROG_LOAD, _OBJ_PIN, _OBJ_GET, _PROG_TEST_RUN = 5, 6, 7, 10
 _NEXT_ID = {"prog": 11, "map": 12}
 _FD_BY_ID = {"prog": 13, "map": 14}
@@ -155,10 +157,29 @@ def delete(fd: int, key: bytes) -> bool:
     return True
 
 
+def entries(fd: int, key_size: int, value_size: int) -> list[tuple[bytes, bytes]]:
+    """All of a map as (key, value), one call an entry; what is removed meanwhile is left out."""
+    found: list[tuple[bytes, bytes]] = []
+    key = b""
+    while True:
+        last, following = _buffer(key), ctypes.create_string_buffer(key_size)
+        attr = _attr("IIQQ", fd, 0, ctypes.addressof(last) if key else 0, ctypes.addressof(following))
+        try:
+            _bpf(_MAP_NEXT_KEY, attr)
+        except FileNotFoundError:
+            return found
+        key = following.raw
+        value = lookup(fd, key, value_size)
+        if value is not None:
+            found.append((key, value))
+
+
 def batch(
     fd: int, key: np.dtype[Any], value: np.dtype[Any], entries: int, *, remove: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """All of a hash map in one call as two arrays of n rows; `entries` is the map's size. `remove` empties it too."""
+    import numpy as np
+
     keys, values = np.zeros(entries, key), np.zeros(entries, value)
     token = ctypes.create_string_buffer(8)
     attr = _attr("QQQQIIQQ", 0, ctypes.addressof(token), keys.ctypes.data, values.ctypes.data, entries, fd, 0, 0)

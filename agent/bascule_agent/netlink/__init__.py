@@ -20,6 +20,7 @@ from bascule_agent.netlink.netns import (
 )
 from bascule_agent.netlink.types import (
     Address,
+    BridgeSettings,
     FdbEntry,
     FdbEvent,
     Link,
@@ -27,14 +28,18 @@ from bascule_agent.netlink.types import (
     Neighbour,
     NetlinkError,
     Overrun,
+    PortVlan,
     Route,
+    Touched,
 )
 
 __all__ = [
     "Address",
     "BpfFilter",
+    "BridgeSettings",
     "FdbEntry",
     "FdbEvent",
+    "Touched",
     "Link",
     "LinkEvent",
     "Monitor",
@@ -43,6 +48,7 @@ __all__ = [
     "NetlinkError",
     "NetnsThread",
     "Overrun",
+    "PortVlan",
     "Route",
     "create_netns",
     "delete_netns",

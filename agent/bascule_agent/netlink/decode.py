@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from bascule_agent.netlink.types import Address, FdbEntry, Link, Neighbour, Route
+from bascule_agent.netlink.types import Address, BridgeSettings, FdbEntry, Link, Neighbour, Route
 
 NUD_REACHABLE, NUD_NOARP, NUD_PERMANENT = 0x02, 0x40, 0x80
 NTF_MASTER, NTF_STICKY = 0x04, 0x40
 AF_BRIDGE = 7
 _IFF_UP = 1
+_PROTOCOLS = {0x8100: "802.1Q", 0x88A8: "802.1ad"}
 
 
 def attributes(message: Any) -> dict[str, Any]:
@@ -20,10 +21,12 @@ def attributes(message: Any) -> dict[str, Any]:
 def link(message: Any) -> Link:
     """RTM_NEWLINK or RTM_DELLINK to a Link."""
     attrs = attributes(message)
+    info = attributes(attrs.get("IFLA_LINKINFO") or {})
+    kind = info.get("IFLA_INFO_KIND", "")
     return Link(
         index=message["index"],
         name=attrs.get("IFLA_IFNAME", ""),
-        kind=attributes(attrs.get("IFLA_LINKINFO") or {}).get("IFLA_INFO_KIND", ""),
+        kind=kind,
         alias=attrs.get("IFLA_IFALIAS", ""),
         up=bool(message["flags"] & _IFF_UP),
         carrier=bool(attrs.get("IFLA_CARRIER", 0)),
@@ -32,6 +35,16 @@ def link(message: Any) -> Link:
         master=attrs.get("IFLA_MASTER", 0),
         peer_index=attrs.get("IFLA_LINK") or 0,
         peer_netnsid=attrs.get("IFLA_LINK_NETNSID"),
+        bridge=_bridge(attributes(info.get("IFLA_INFO_DATA") or {})) if kind == "bridge" else None,
+    )
+
+
+def _bridge(data: dict[str, Any]) -> BridgeSettings:
+    filtering, protocol = data.get("IFLA_BR_VLAN_FILTERING"), data.get("IFLA_BR_VLAN_PROTOCOL")
+    return BridgeSettings(
+        vlan_filtering=None if filtering is None else bool(filtering),
+        vlan_protocol=None if protocol is None else _PROTOCOLS.get(protocol, f"0x{protocol:04x}"),
+        default_pvid=data.get("IFLA_BR_VLAN_DEFAULT_PVID"),
     )
 
 
@@ -46,6 +59,7 @@ def fdb(message: Any) -> FdbEntry:
         static=bool(state & NUD_NOARP),
         local=bool(state & NUD_PERMANENT),
         sticky=bool(message["flags"] & NTF_STICKY),
+        vlan=attrs.get("NDA_VLAN", 0),
     )
 
 

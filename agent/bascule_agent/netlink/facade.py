@@ -16,7 +16,8 @@ from pyroute2.netlink.exceptions import NetlinkError as KernelError
 from bascule_agent.netlink import decode
 from bascule_agent.netlink.filters import BpfFilter, has_filters, read_filters
 from bascule_agent.netlink.netns import NetnsThread, netns_path
-from bascule_agent.netlink.types import Address, FdbEntry, Link, Neighbour, NetlinkError, Route
+from bascule_agent.netlink.types import Address, FdbEntry, Link, Neighbour, NetlinkError, PortVlan, Route
+from bascule_agent.netlink.vlans import mac_is_set, read_vlans
 
 _PARENTS = {"ingress": "ffff:fff2", "egress": "ffff:fff3"}
 _ETH_P_ALL = 3
@@ -83,13 +84,20 @@ class Netlink:
             raise NetlinkError(f"no link {ref}{where}", code=errno.ENODEV)
         return found
 
-    def add_bridge(self, name: str, mac: str, alias: str = "", mtu: int = 0) -> Link:
+    def add_bridge(
+        self, name: str, mac: str, alias: str = "", mtu: int = 0, *, vlan_filtering: bool | None = None
+    ) -> Link:
         """A bridge with a fixed MAC, no STP, no forwarding delay, no multicast snooping; down.
+
+        `vlan_filtering`: keep VLANs apart, with no default PVID. A kernel that cannot refuses, or ignores it: look at
+        the answer.
 
         A MAC of its own, because a bridge's address follows its ports otherwise and moves when one joins. An MTU is set
         after creation, because only then the kernel keeps it when a port with another one joins.
         """
         options = {"br_forward_delay": 0, "br_mcast_snooping": 0, "br_stp_state": 0}
+        if vlan_filtering is not None:
+            options |= {"br_vlan_filtering": int(vlan_filtering), "br_vlan_default_pvid": 0}
         self._do(
             f"add bridge {name}",
             lambda ipr: ipr.link("add", ifname=name, kind="bridge", address=mac, **options),
@@ -226,8 +234,13 @@ class Netlink:
         )
         return [entry for entry in entries if entry.master and bridge in (0, entry.master)]
 
-    def replace_fdb(self, port: int, mac: str) -> None:
-        """A static entry of the port's bridge: never ages, yet moves when the MAC appears at a learning port."""
+    def replace_fdb(self, port: int, mac: str, vlan: int = 0) -> None:
+        """A static entry of the port's bridge: never ages, yet moves when the MAC appears at a learning port.
+
+        Of a bridge that filters VLANs name the `vlan`: without, it makes one in each VLAN of the port and one in VLAN
+        0, which no frame has and all ports share.
+        """
+        where: dict[str, Any] = {"vlan": vlan} if vlan else {}
         self._do(
             f"set forwarding entry {mac} on link {port}",
             lambda ipr: ipr.neigh(
@@ -237,15 +250,46 @@ class Netlink:
                 lladdr=mac,
                 flags=decode.NTF_MASTER,
                 state=decode.NUD_NOARP | decode.NUD_REACHABLE,
+                **where,
             ),
         )
 
-    def delete_fdb(self, port: int, mac: str) -> bool:
-        """Remove an entry of the port's bridge; False when that port has none for the MAC."""
+    def delete_fdb(self, port: int, mac: str, vlan: int = 0) -> bool:
+        """Remove an entry of the port's bridge; False when that port has none for the MAC. `vlan` 0: in every VLAN of
+        the port."""
+        where: dict[str, Any] = {"vlan": vlan} if vlan else {}
         return self._do_absent_ok(
             f"delete forwarding entry {mac} on link {port}",
-            lambda ipr: ipr.neigh("del", family=decode.AF_BRIDGE, ifindex=port, lladdr=mac, flags=decode.NTF_MASTER),
+            lambda ipr: ipr.neigh(
+                "del", family=decode.AF_BRIDGE, ifindex=port, lladdr=mac, flags=decode.NTF_MASTER, **where
+            ),
         )
+
+    def vlans(self, index: int = 0) -> list[PortVlan]:
+        """The VLAN memberships of every bridge and bridge port, or of one link; [] where nothing filters VLANs."""
+        return self._thread.run(lambda: read_vlans(index))
+
+    def add_vlan(self, index: int, vid: int, *, pvid: bool = False, untagged: bool = False) -> None:
+        """Make a bridge port a member of a VLAN, or change how it is one. A port has one PVID: the last one set."""
+        self._vlan("add", index, vid, (2 if pvid else 0) | (4 if untagged else 0))
+
+    def delete_vlan(self, index: int, vid: int) -> None:
+        """End a bridge port's membership; no error when there is none."""
+        try:
+            self._vlan("del", index, vid, 0)
+        except NetlinkError as error:
+            if error.code not in (errno.ENOENT, errno.ENODEV):
+                raise
+
+    def _vlan(self, command: str, index: int, vid: int, flags: int) -> None:
+        self._do(
+            f"{command} VLAN {vid} of bridge port {index}",
+            lambda ipr: ipr.vlan_filter(command, index=index, vlan_info={"vid": vid, "flags": flags}),
+        )
+
+    def mac_is_set(self, name: str) -> bool | None:
+        """Was the link's MAC set by somebody, so that it stays? None when the kernel does not tell."""
+        return self._thread.run(lambda: mac_is_set(name))
 
     def set_brport(self, index: int, **flags: int) -> None:
         """Set flags of a bridge port: learning, locked, isolated, unicast_flood, neigh_suppress … (0 or 1)."""

@@ -1,4 +1,4 @@
-"""Link and bridge-entry events of a namespace, for asyncio.
+"""Link, bridge-entry and tc events of a namespace, for asyncio.
 
 A raw socket made inside the namespace and read from the loop (`add_reader`), not pyroute2's monitor: that one delivers
 nothing, silently, when it is bound in one thread and read in another.
@@ -19,9 +19,10 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from bascule_agent.netlink import decode
 from bascule_agent.netlink.netns import in_netns
-from bascule_agent.netlink.types import FdbEvent, LinkEvent, Overrun
+from bascule_agent.netlink.types import FdbEvent, LinkEvent, Overrun, Touched
 
-Event = LinkEvent | FdbEvent | Overrun
+Event = LinkEvent | FdbEvent | Touched | Overrun
+_TC = (rtnl.RTM_NEWTFILTER, rtnl.RTM_DELTFILTER, rtnl.RTM_NEWQDISC, rtnl.RTM_DELQDISC)
 
 _RECEIVE_BUFFER = 4 << 20
 _SO_RCVBUFFORCE = 33
@@ -32,7 +33,7 @@ def _open() -> socket.socket:
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
     )
     sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-    sock.bind((0, rtnl.RTMGRP_LINK | rtnl.RTMGRP_NEIGH))
+    sock.bind((0, rtnl.RTMGRP_LINK | rtnl.RTMGRP_NEIGH | rtnl.RTMGRP_TC))
     return sock
 
 
@@ -40,11 +41,13 @@ def _event(message: Any) -> Event | None:
     kind = message["header"]["type"]
     if kind in (rtnl.RTM_NEWLINK, rtnl.RTM_DELLINK):
         if message["family"] == decode.AF_BRIDGE:
-            return None
+            return Touched(message["index"])
         return LinkEvent(decode.link(message), gone=kind == rtnl.RTM_DELLINK)
     if kind in (rtnl.RTM_NEWNEIGH, rtnl.RTM_DELNEIGH) and message["family"] == decode.AF_BRIDGE:
         entry = decode.fdb(message)
         return FdbEvent(entry, gone=kind == rtnl.RTM_DELNEIGH) if entry.master else None
+    if kind in _TC:
+        return Touched(message["index"])
     return None
 
 

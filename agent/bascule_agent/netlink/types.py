@@ -16,8 +16,28 @@ class NetlinkError(BasculeError):
 
 
 @dataclass(frozen=True)
+class BridgeSettings:
+    """What a bridge is set to; None where this kernel does not tell. `vlan_protocol` as iproute2 writes it."""
+
+    vlan_filtering: bool | None = None
+    vlan_protocol: str | None = None
+    default_pvid: int | None = None
+
+
+@dataclass(frozen=True)
+class PortVlan:
+    """One VLAN membership of a bridge port, or of a bridge itself (`index` is then the bridge)."""
+
+    index: int
+    vid: int
+    pvid: bool
+    untagged: bool
+
+
+@dataclass(frozen=True)
 class Link:
-    """One interface. `peer_index` is IFLA_LINK (a veth's peer, in `peer_netnsid`'s namespace when that is not None)."""
+    """One interface. `peer_index` is IFLA_LINK (a veth's peer, in `peer_netnsid`'s namespace when that is not None);
+    `bridge` is set for bridges only."""
 
     index: int
     name: str
@@ -30,6 +50,7 @@ class Link:
     master: int
     peer_index: int
     peer_netnsid: int | None
+    bridge: BridgeSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +73,8 @@ class Route:
 
 @dataclass(frozen=True)
 class FdbEntry:
-    """One forwarding entry of a bridge: `index` is the port; `static` entries never age and are not learned."""
+    """One forwarding entry of a bridge: `index` is the port; `static` entries never age and are not learned; `vlan` is
+    0 where the bridge does not filter VLANs (a filtering one keeps entries of VLAN 0 too)."""
 
     mac: str
     index: int
@@ -60,6 +82,7 @@ class FdbEntry:
     static: bool
     local: bool
     sticky: bool
+    vlan: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,13 @@ class FdbEvent:
 
     entry: FdbEntry
     gone: bool
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Something that hangs on a link came, changed or went: a tc filter, a qdisc, flags of a bridge port."""
+
+    index: int
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ A held port learns and is not locked, so that the guest's first frame opens it (
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Set
 
 from bascule.errors import BasculeError
 from bascule_agent.bpf.layout import PortState
@@ -42,12 +43,12 @@ class PortManager:
                 self._netlink.set(spec.ifindex, up=False)
             self._attach(spec.ifindex)
             self._write(spec.ifindex, mac, spec.vlan, ip, state, bridge_index)
-            self._objects.put("macs", (bridge_index, tuple(mac), 0), (spec.ifindex,))
+            self._objects.put("macs", (bridge_index, tuple(mac), spec.vlan), (spec.ifindex,))
             self._netlink.set(spec.ifindex, master=bridge_index)
             if spec.held:
                 self._netlink.set_brport(spec.ifindex, learning=1, locked=0)
             else:
-                self._pin(spec.ifindex, spec.mac)
+                self._pin(spec.ifindex, spec.mac, bridge_index, spec.vlan)
             self._netlink.set(spec.ifindex, up=True)
         except BasculeError as error:
             self._close(spec.ifindex)
@@ -72,9 +73,14 @@ class PortManager:
     def _write(self, ifindex: int, mac: bytes, vlan: int, ip: bytes, state: PortState, bridge: int) -> None:
         self._objects.put("ports", (ifindex,), (tuple(mac), vlan, tuple(ip), int(state), bridge, 0, 0, 0))
 
-    def _pin(self, ifindex: int, mac: str) -> None:
-        self._netlink.replace_fdb(ifindex, mac)
+    def _pin(self, ifindex: int, mac: str, bridge: int, vlan: int) -> None:
+        self._netlink.replace_fdb(ifindex, mac, self._entry_vlan(bridge, vlan))
         self._netlink.set_brport(ifindex, learning=0, locked=1)
+
+    def _entry_vlan(self, bridge: int, vlan: int) -> int:
+        """The VLAN of a bridge's forwarding entries for this one: 0 where the bridge does not filter."""
+        link = self._netlink.find(bridge)
+        return vlan if link and link.bridge and link.bridge.vlan_filtering else 0
 
     def _close(self, ifindex: int) -> None:
         with contextlib.suppress(BasculeError):
@@ -92,7 +98,7 @@ class PortManager:
         """After `opened` or `returned`: static entry, no learning, locked. Does nothing unless the port is live."""
         port = self.port(ifindex)
         if port.state is PortState.LIVE:
-            self._pin(ifindex, port.mac)
+            self._pin(ifindex, port.mac, port.bridge, port.vlan)
         return port
 
     def move_done(self, ifindex: int) -> Port:
@@ -106,9 +112,11 @@ class PortManager:
         return port
 
     def _unpin(self, port: Port) -> None:
+        vlan = self._entry_vlan(port.bridge, port.vlan)
         for entry in self._netlink.fdb(port.bridge):
-            if entry.mac == port.mac and (entry.static or entry.index == port.ifindex):
-                self._netlink.delete_fdb(entry.index, entry.mac)
+            mine = (entry.mac, entry.vlan) == (port.mac, vlan)
+            if mine and (entry.static or entry.index == port.ifindex):
+                self._netlink.delete_fdb(entry.index, entry.mac, vlan)
 
     def take_down(self, ifindex: int) -> None:
         """Block the port, set it down, undo everything bring_up did. The link may be gone already.
@@ -130,7 +138,7 @@ class PortManager:
 
     def _forget(self, port: Port) -> None:
         ifindex = port.ifindex
-        key = (port.bridge, tuple(mac_bytes(port.mac)), 0)
+        key = (port.bridge, tuple(mac_bytes(port.mac)), port.vlan)
         if self._objects.get("macs", *key) == ifindex:
             self._objects.remove("macs", *key)
             if port.state is PortState.MOVED:
@@ -149,9 +157,10 @@ class PortManager:
         keys, rows = self._objects.rows("ports")
         return {int(key): port_from(int(key), row) for key, row in zip(keys, rows, strict=True)}
 
-    def adopt(self) -> list[Adopted]:
-        """After a restart: every port in the maps, checked against the kernel. Changes nothing."""
-        return [Adopted(port, tuple(self._problems(port))) for port in self.state().values()]
+    def adopt(self, only: Set[int] | None = None) -> list[Adopted]:
+        """Ports in the maps (all, or those with these ifindexes) checked against the kernel. Changes nothing."""
+        ports = [port for port in self.state().values() if only is None or port.ifindex in only]
+        return [Adopted(port, tuple(self._problems(port))) for port in ports]
 
     def _problems(self, port: Port) -> list[str]:
         link = self._netlink.find(port.ifindex)

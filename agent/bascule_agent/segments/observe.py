@@ -25,3 +25,8 @@ def observe_links(netlink: Netlink) -> tuple[ObservedLink, ...]:
         )
         for link in netlink.links()
     )
+
+
+def observe_addresses(netlink: Netlink) -> frozenset[tuple[int, str]]:
+    """The node's own IPv4 addresses, as (ifindex, CIDR)."""
+    return frozenset((each.index, f"{each.address}/{each.prefixlen}") for each in netlink.addresses())

@@ -9,24 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, Protocol
 
 from bascule.errors import BasculeError
 from bascule.hostplan import names
 from bascule.hostplan import steps as s
 from bascule.hostplan.observed import Observed
-from bascule_agent.bpf.objects import Objects
 from bascule_agent.netlink import Link, Netlink
 from bascule_agent.segments.errors import SegmentError
-from bascule_agent.segments.observe import observe_links
+from bascule_agent.segments.observe import observe_addresses, observe_links
 
 DEMUX, MUX = "demux_in", "mux_out"
+
+
+class Maps(Protocol):
+    """What the driver asks of the pins: bpf.objects.Objects, and in the dead-man process apply.pinned.Pinned."""
+
+    programs: dict[str, int]
+
+    def program_id(self, name: str) -> int: ...
+    def put(self, name: str, key: tuple[Any, ...], value: tuple[Any, ...]) -> None: ...
+    def remove(self, name: str, *key: Any) -> bool: ...
+    def rows(self, name: str) -> tuple[Any, Any]: ...
 
 
 class PerVlan:
     """Executes steps in one node's namespace. Blocking; call it from a worker thread."""
 
-    def __init__(self, netlink: Netlink, objects: Objects) -> None:
+    def __init__(self, netlink: Netlink, objects: Maps) -> None:
         self._netlink = netlink
         self._objects = objects
 
@@ -59,6 +69,7 @@ class PerVlan:
             ),
             native=frozenset((int(trunk), int(vid)) for trunk, vid in self._rows("native")),
             attached=frozenset(link.index for link in links if self._runs(link.index, "ingress", DEMUX)),
+            addresses=observe_addresses(self._netlink),
         )
 
     def _rows(self, name: str) -> list[tuple[Any, Any]]:

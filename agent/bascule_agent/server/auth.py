@@ -42,6 +42,11 @@ METHODS: Mapping[str, Access] = {
     "Moves": Access("get"),
     "Probe": Access("create", "probe"),
     "SourceHalf": Access("get", "moves"),
+    "TrunkProof": Access("create", "probe"),
+    "Candidates": Access("get"),
+    "Plan": Access("get"),
+    "Confirm": Access("update", "changes"),
+    "Rollback": Access("update", "changes"),
 }
 
 

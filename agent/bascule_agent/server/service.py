@@ -7,9 +7,9 @@ has; a method whose part is absent answers UNIMPLEMENTED and says who would have
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -22,6 +22,7 @@ from bascule_agent.flows.hub import Drain, Hub, split
 from bascule_agent.probes.errors import ProbeLimitError
 from bascule_agent.server.auth import METHODS, Gate, UnauthenticatedError
 
+T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -42,6 +43,15 @@ class Probes(Protocol):
         """Probe until the stream is closed or `seconds` have passed."""
 
 
+class Trunks(Protocol):
+    """What the trunk methods delegate to (bascule_agent.apply.trunks.Trunks)."""
+
+    async def prove(self, network: str, vlans: Set[int], mtu: int) -> list[dict[str, Any]]: ...
+    async def candidates(self, seconds: float) -> list[dict[str, Any]]: ...
+    async def plan(self, document: str) -> dict[str, Any]: ...
+    def answer(self, change: str, keep: bool, who: str) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Parts:
     """What this process can answer with."""
@@ -51,6 +61,7 @@ class Parts:
     flows: Hub | None = None
     moves: Moves | None = None
     probes: Probes | None = None
+    trunks: Trunks | None = None
 
 
 class Service(rpc.AgentServicer):
@@ -104,17 +115,61 @@ class Service(rpc.AgentServicer):
         except BasculeError as error:
             await _abort(context, error)
 
-    async def _admit(self, method: str, context: Context) -> None:
+    async def TrunkProof(self, request: pb.TrunkProofRequest, context: Context) -> pb.TrunkProofReply:
+        """The proof of this node's trunks."""
+        _, trunks = await self._trunks("TrunkProof", context)
+        cells = await _tell(context, trunks.prove(request.network, set(request.vlans), request.mtu))
+        return pb.TrunkProofReply(json=json.dumps(cells))
+
+    async def Candidates(self, request: pb.CandidatesRequest, context: Context) -> pb.CandidatesReply:
+        """Links that could be a trunk."""
+        _, trunks = await self._trunks("Candidates", context)
+        return pb.CandidatesReply(json=json.dumps(await _tell(context, trunks.candidates(request.listen_seconds))))
+
+    async def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanReply:
+        """What this node would do."""
+        _, trunks = await self._trunks("Plan", context)
+        return pb.PlanReply(json=json.dumps(await _tell(context, trunks.plan(request.network_json))))
+
+    async def Confirm(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:
+        """Keep the change that waits."""
+        return await self._answer("Confirm", request, context)
+
+    async def Rollback(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:
+        """Take the change that waits back."""
+        return await self._answer("Rollback", request, context)
+
+    async def _answer(self, method: str, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:
+        user, trunks = await self._trunks(method, context)
+        try:
+            return pb.ChangeReply(json=json.dumps(trunks.answer(request.change, method == "Confirm", user)))
+        except BasculeError as error:
+            await _abort(context, error)
+
+    async def _trunks(self, method: str, context: Context) -> tuple[str, Trunks]:
+        user = await self._admit(method, context)
+        if self._parts.trunks is None:
+            await self._absent(method, context)
+        return user, self._parts.trunks
+
+    async def _admit(self, method: str, context: Context) -> str:
         metadata = {key.lower(): value for key, value in context.invocation_metadata() or ()}
         authorization = metadata.get("authorization")
         try:
-            await self._gate.check(authorization if isinstance(authorization, str) else None, METHODS[method])
+            return await self._gate.check(authorization if isinstance(authorization, str) else None, METHODS[method])
         except BasculeError as error:
             await _abort(context, error)
 
     async def _absent(self, method: str, context: Context) -> NoReturn:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{self._parts.name} does not serve {method}")
         raise AssertionError("abort raises")
+
+
+async def _tell(context: Context, answer: Awaitable[T]) -> T:
+    try:
+        return await answer
+    except BasculeError as error:
+        await _abort(context, error)
 
 
 async def _abort(context: Context, error: BasculeError) -> NoReturn:

@@ -15,15 +15,16 @@ Role = Literal["b", "s", "x"]
 """b: bridge of one VLAN; s: VLAN side of the trunk, a port of that bridge; x: the stub that gives s its carrier."""
 
 NAME_MAX = 15  # IFNAMSIZ is 16 with the closing NUL
+ALL = "all"
 ALIAS_MAX = 255  # IFALIASZ is 256 with the closing NUL
-_ALIAS = re.compile(r"bascule:([bsx]):([^/]+)/([1-9][0-9]{0,3})")
+_ALIAS = re.compile(r"bascule:([bsx]):([^/]+)/(all|[1-9][0-9]{0,3})")
 _INDEX = re.compile(r"if([1-9][0-9]{0,9})")
 KINDS: dict[Role, str] = {"b": "bridge", "s": "veth", "x": "veth"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Owner:
-    """What an alias says: the role of a link and the segment it serves."""
+    """What an alias says: the role of a link and the segment it serves; `vid` 0 is a bridge of all its VLANs."""
 
     network: str
     vid: int
@@ -32,21 +33,24 @@ class Owner:
 
 def link_name(role: Role, network: str, vid: int) -> str:
     """`bs<role>-` and 10 lower-case base32 characters of sha256("<network>/<vid>"): 14 characters."""
-    return f"bs{role}-{base64.b32encode(_digest(f'{network}/{vid}'))[:10].decode().lower()}"
+    return f"bs{role}-{base64.b32encode(_digest(f'{network}/{vid or ALL}'))[:10].decode().lower()}"
 
 
 def alias(role: Role, network: str, vid: int) -> str:
-    """`bascule:<role>:<network>/<vid>`."""
-    return f"bascule:{role}:{network}/{vid}"
+    """`bascule:<role>:<network>/<vid>`; the vid of a bridge of all VLANs, 0, is written `all`."""
+    return f"bascule:{role}:{network}/{vid or ALL}"
 
 
 def parse_alias(text: str) -> Owner | None:
     """The reverse of `alias`, None for every other text."""
     match = _ALIAS.fullmatch(text)
-    if match is None or int(match[3]) > 4094:
+    if match is None or (match[3] == ALL and match[1] != "b"):
+        return None
+    vid = 0 if match[3] == ALL else int(match[3])
+    if vid > 4094:
         return None
     role: Role = "b" if match[1] == "b" else "s" if match[1] == "s" else "x"
-    return Owner(match[2], int(match[3]), role)
+    return Owner(match[2], vid, role)
 
 
 def bridge_mac(node: str, network: str, vid: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bascule.hostplan.names import KINDS, Owner, index_name, parse_alias, parse_index_name
+from bascule.hostplan.vlan_aware_facts import BridgeFacts, Carried, Joined, Member, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Observed:
 
     `demux`: (trunk, vid, stub), where stub is the link of role s that tagged frames are redirected to;
     `mux`: (stub, trunk, vid), a map entry; while the stub exists, only when our program sits on its egress too;
-    `native`: (trunk, vid); `attached`: links whose ingress runs the trunk program.
+    `native`: (trunk, vid); `attached`: links whose ingress runs the trunk program. `bridges`, `vlans`, `carried`,
+    `joined` and `watched` are the vlan_aware driver's (vlan_aware_facts.py).
     """
 
     links: tuple[ObservedLink, ...] = ()
@@ -51,6 +53,12 @@ class Observed:
     mux: frozenset[tuple[int, int, int]] = frozenset()
     native: frozenset[tuple[int, int]] = frozenset()
     attached: frozenset[int] = frozenset()
+    addresses: frozenset[tuple[int, str]] = frozenset()
+    bridges: frozenset[BridgeFacts] = frozenset()
+    vlans: frozenset[Member] = frozenset()
+    carried: frozenset[Carried] = frozenset()
+    joined: frozenset[Joined] = frozenset()
+    watched: frozenset[Watched] = frozenset()
 
     @cached_property
     def by_name(self) -> dict[str, ObservedLink]:

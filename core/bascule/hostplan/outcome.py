@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class NetworkOutcome:
-    """`ok` with reason Ready, or why not: TrunkMissing, DefaultRouteTrunk, TrunkEnslaved, TrunkShared,
-    TrunkUnsuitable, UnsupportedDriver, NotSelected, VlanNotCarried, NameTaken, NameTooLong, BadSelector, BadBridge,
-    NetworkNotFound. The message starts with the Network's name. After VlanNotCarried and NameTaken the Network's other
-    VLANs are built all the same."""
+    """`ok` with reason Ready, or why not: TrunkMissing, DefaultRouteTrunk, ManagementPath, TrunkEnslaved, TrunkShared,
+    TrunkUnsuitable, NotSelected, VlanNotCarried, NameTaken, NameTooLong, BadSelector, BadBridge,
+    NetworkNotFound; of vlan_aware BridgeMissing, BridgeUnsuitable, BridgeRefused, BridgeShared, VlanConflict,
+    TrunkInUse, DriverChange. The message starts with the Network's name. After VlanNotCarried and NameTaken the
+    Network's other VLANs are built all the same."""
 
     network: str
     ok: bool

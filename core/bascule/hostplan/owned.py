@@ -1,4 +1,4 @@
-"""Which observed links are ours, which of them serve which segment, and which may go.
+"""Which observed links of the per_vlan driver are ours, which of them serve which segment, and which may go.
 
 A link of ours that something of another owner hangs on (a workload's port in our bridge, somebody's VLAN device above
 it) stays: taking it away would change that link too.
@@ -48,8 +48,8 @@ class Owned:
 
     @cached_property
     def links(self) -> tuple[tuple[ObservedLink, Owner], ...]:
-        """Every link of ours with what its alias says."""
-        return tuple((link, owner) for link in self.observed.links if (owner := link.owner))
+        """Every link of ours with what its alias says; bridges of all VLANs are the vlan_aware driver's."""
+        return tuple((link, owner) for link in self.observed.links if (owner := link.owner) and owner.vid)
 
     @cached_property
     def _dependants(self) -> frozenset[int]:

@@ -15,11 +15,12 @@ from bascule.hostplan.desired import Desired, Segment
 from bascule.hostplan.names import alias, link_name
 from bascule.hostplan.observed import Observed, ObservedLink
 from bascule.hostplan.owned import Key, Owned
+from bascule.hostplan.vlan_aware_plan import plan_bridges
 
 
 def plan(desired: Desired, observed: Observed) -> tuple[s.Step, ...]:
     """The steps that make the node look as desired; () when it does."""
-    return tuple(_Planner(desired, observed).steps())
+    return (*_Planner(desired, observed).steps(), *plan_bridges(desired.bridges, observed))
 
 
 class _Planner:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bascule.errors import BasculeError
 from bascule.hostplan import steps as s
+from bascule.hostplan import vlan_aware_model
 from bascule.hostplan.observed import Observed, ObservedLink
 
 
@@ -22,7 +23,13 @@ class SimulationError(BasculeError):
 def run(steps: Iterable[s.Step], observed: Observed) -> Observed:
     """The node after the steps. Raises SimulationError for a step that cannot be executed."""
     for step in steps:
-        observed = _HANDLERS[type(step)](observed, step)
+        if type(step) in vlan_aware_model.HANDLERS:
+            try:
+                observed = vlan_aware_model.HANDLERS[type(step)](observed, step)
+            except vlan_aware_model.Impossible as why:
+                raise SimulationError(f"{step}: {why}") from None
+        else:
+            observed = _HANDLERS[type(step)](observed, step)
     return observed
 
 

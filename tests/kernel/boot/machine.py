@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.kernel.boot.kernel import TierKernel
+
 from bascule_lab.guests.cpio import Archive
 from bascule_lab.guests.errors import GuestError, KernelError
-from tests.kernel.boot.kernel import TierKernel
 
 BINARY = "qemu-system-x86_64"
 INIT = Path(__file__).with_name("init.sh")
@@ -59,7 +60,7 @@ def line(kernel: TierKernel, initrd: Path) -> list[str]:
     """QEMU's command line: serial port on stdout, the host's root over 9p, read-only."""
     return [
         *(BINARY, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-M", "q35", "-accel", "tcg", "-m", "1024", "-smp", "1"),
+        *("-M", "q35", "-accel", "tcg", "-cpu", "Nehalem", "-m", "1024", "-smp", "1"),
         *("-kernel", str(kernel.vmlinux), "-initrd", str(initrd), "-append", ARGUMENTS, "-serial", "stdio"),
         *("-fsdev", "local,id=h,path=/,security_model=none,readonly=on,multidevs=remap"),
         *("-device", "virtio-9p-pci,fsdev=h,mount_tag=host"),

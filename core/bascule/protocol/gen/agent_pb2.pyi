@@ -149,3 +149,55 @@ class SourceHalfReply(_message.Message):
     JSON_FIELD_NUMBER: _ClassVar[int]
     json: str
     def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class TrunkProofRequest(_message.Message):
+    __slots__ = ("network", "vlans", "mtu")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VLANS_FIELD_NUMBER: _ClassVar[int]
+    MTU_FIELD_NUMBER: _ClassVar[int]
+    network: str
+    vlans: _containers.RepeatedScalarFieldContainer[int]
+    mtu: int
+    def __init__(self, network: _Optional[str] = ..., vlans: _Optional[_Iterable[int]] = ..., mtu: _Optional[int] = ...) -> None: ...
+
+class TrunkProofReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class CandidatesRequest(_message.Message):
+    __slots__ = ("listen_seconds",)
+    LISTEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    listen_seconds: float
+    def __init__(self, listen_seconds: _Optional[float] = ...) -> None: ...
+
+class CandidatesReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class PlanRequest(_message.Message):
+    __slots__ = ("network_json",)
+    NETWORK_JSON_FIELD_NUMBER: _ClassVar[int]
+    network_json: str
+    def __init__(self, network_json: _Optional[str] = ...) -> None: ...
+
+class PlanReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class ChangeRequest(_message.Message):
+    __slots__ = ("change",)
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    change: str
+    def __init__(self, change: _Optional[str] = ...) -> None: ...
+
+class ChangeReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...

@@ -59,6 +59,31 @@ class AgentStub:
                 request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.SourceHalfRequest.SerializeToString,
                 response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.SourceHalfReply.FromString,
                 _registered_method=True)
+        self.TrunkProof = channel.unary_unary(
+                '/bascule.agent.v1.Agent/TrunkProof',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.TrunkProofRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.TrunkProofReply.FromString,
+                _registered_method=True)
+        self.Candidates = channel.unary_unary(
+                '/bascule.agent.v1.Agent/Candidates',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.CandidatesRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.CandidatesReply.FromString,
+                _registered_method=True)
+        self.Plan = channel.unary_unary(
+                '/bascule.agent.v1.Agent/Plan',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PlanRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PlanReply.FromString,
+                _registered_method=True)
+        self.Confirm = channel.unary_unary(
+                '/bascule.agent.v1.Agent/Confirm',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/bascule.agent.v1.Agent/Rollback',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.FromString,
+                _registered_method=True)
 
 
 class AgentServicer:
@@ -99,6 +124,40 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TrunkProof(self, request, context):
+        """Ask every VLAN of this node's trunks for an answer: JSON list of {node, network, vlan, verdict, evidence}.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Candidates(self, request, context):
+        """The links that could be a trunk, with the tagged VLANs seen on each while listening: JSON.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Plan(self, request, context):
+        """What this node would do if a Network were as given: steps, blast radius, findings, proof; changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Confirm(self, request, context):
+        """Keep the change that waits for a word, or take it back now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +185,31 @@ def add_AgentServicer_to_server(servicer, server):
                     servicer.SourceHalf,
                     request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.SourceHalfRequest.FromString,
                     response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.SourceHalfReply.SerializeToString,
+            ),
+            'TrunkProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.TrunkProof,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.TrunkProofRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.TrunkProofReply.SerializeToString,
+            ),
+            'Candidates': grpc.unary_unary_rpc_method_handler(
+                    servicer.Candidates,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.CandidatesRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.CandidatesReply.SerializeToString,
+            ),
+            'Plan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Plan,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PlanRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PlanReply.SerializeToString,
+            ),
+            'Confirm': grpc.unary_unary_rpc_method_handler(
+                    servicer.Confirm,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +347,141 @@ class Agent:
             '/bascule.agent.v1.Agent/SourceHalf',
             bascule_dot_protocol_dot_gen_dot_agent__pb2.SourceHalfRequest.SerializeToString,
             bascule_dot_protocol_dot_gen_dot_agent__pb2.SourceHalfReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TrunkProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/TrunkProof',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.TrunkProofRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.TrunkProofReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Candidates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/Candidates',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.CandidatesRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.CandidatesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Plan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/Plan',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.PlanRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.PlanReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Confirm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/Confirm',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/Rollback',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.FromString,
             options,
             channel_credentials,
             insecure,

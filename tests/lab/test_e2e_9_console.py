@@ -1,0 +1,249 @@
+"""The console in a real terminal on the real lab, with keys only: make a Network, edit it, attach a NIC, move a VM,
+freeze and filter flows, undo. The witness is curl on the API and the terminal's own screen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests_lab import BIN, STATE, Lab, until
+
+pytestmark = [pytest.mark.root, pytest.mark.qemu]
+
+NETWORKS = "/apis/projectcalico.org/v3/networks"
+VMS = "/apis/kubevirt.io/v1/namespaces/vms/virtualmachines"
+NAME, VM, MOVED = "h14-net", "legacy-4", "db-4"
+
+
+def curl(path: str, *options: str) -> Any:
+    """The API's answer as curl gets it; None for 404."""
+    config = yaml.safe_load((STATE / "kubeconfig").read_text())
+    context = next(c["context"] for c in config["contexts"] if c["name"] == "lab-admin")
+    server = next(c["cluster"]["server"] for c in config["clusters"] if c["name"] == context["cluster"])
+    token = next(u["user"]["token"] for u in config["users"] if u["name"] == context["user"])
+    command = ["curl", "-sk", *options, "-H", f"Authorization: Bearer {token}", server + path]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return None if found.get("code") == 404 else found
+
+
+def vlans() -> list[int]:
+    """The Network's VLANs, [] without it."""
+    found = curl(f"{NETWORKS}/{NAME}")
+    return [entry["vlan"]["id"] for entry in found["spec"]["l2Bridge"]["vlans"]] if found else []
+
+
+def nics() -> list[str]:
+    """The NADs of the VM's template."""
+    spec = curl(f"{VMS}/{VM}")["spec"]["template"]["spec"]
+    return [network["multus"]["networkName"] for network in spec["networks"] if "multus" in network]
+
+
+class Terminal:
+    """One tmux server of our own with one window."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def tmux(self, *arguments: str) -> str:
+        command = ["tmux", "-L", self._name, "-f", "/dev/null", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def start(self, command: str) -> None:
+        self.tmux("new-session", "-d", "-x", "120", "-y", "36", "-s", "t", "sh")
+        self.tmux("send-keys", "-t", "t", f"{command}; echo ended with $?", "Enter")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux("send-keys", "-t", "t", key)
+
+    def type(self, text: str) -> None:
+        self.tmux("send-keys", "-t", "t", "-l", text)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p", "-t", "t")
+
+    def see(self, words: str, seconds: float = 30.0) -> str:
+        """Wait for the words; returns the screen they stand on."""
+        deadline = time.monotonic() + seconds
+        while words not in (shown := self.screen()):
+            assert time.monotonic() < deadline, f"{words!r} did not come up:\n{shown}"
+            time.sleep(0.1)
+        return shown
+
+    def goto(self, mode: str, title: str) -> None:
+        """`:mode`, and its crumb."""
+        self.press(":")
+        self.see("where to")
+        self.type(mode)
+        self.press("Enter")
+        self.see(f"› {title}")
+
+    def filter(self, text: str) -> None:
+        """`/text` on the active table."""
+        self.press("/")
+        until("the prompt is open", lambda: "esc back" not in self.screen())
+        self.press("C-u")
+        self.see("/ regular expression")
+        self.type(text)
+        self.see(f"/ {text}")
+        self.press("Enter")
+        self.see("esc back")
+
+    def apply(self) -> None:
+        """The review that stands on the screen."""
+        self.see("a apply")
+        self.press("a")
+
+
+@pytest.fixture
+def terminal(lab: Lab) -> Iterator[Terminal]:
+    """A terminal; afterwards neither the Network nor the second NIC is left, whatever happened."""
+    if shutil.which("tmux") is None:
+        pytest.skip("needs tmux")
+    found, before = Terminal("h14-e2e"), curl(f"{VMS}/{VM}")["spec"]["template"]["spec"]
+    try:
+        yield found
+    finally:
+        subprocess.run(["tmux", "-L", "h14-e2e", "kill-server"], capture_output=True)
+        curl(f"{NETWORKS}/{NAME}", "-X", "DELETE")
+        if len(nics()) > 1:
+            patch = json.dumps({"spec": {"template": {"spec": before}}})
+            curl(f"{VMS}/{VM}", "-X", "PATCH", "-H", "Content-Type: application/merge-patch+json", "-d", patch)
+
+
+def test_an_hour_at_the_console(lab: Lab, terminal: Terminal, tmp_path: Path) -> None:
+    terminal.start(f"env -u COLUMNS -u LINES XDG_STATE_HOME={tmp_path} {BIN / 'bascule'} --lab")
+    terminal.see("✓ Running")
+    terminal.goto("overview", "Overview")
+    terminal.see("12 of 12 VMs running")
+    terminal.see("✓ 3/3")
+    make_and_edit(terminal)
+    attach(terminal)
+    move(terminal)
+    freeze_and_filter(terminal)
+    undo(terminal)
+    delete(terminal)
+    terminal.press("q")
+    terminal.see("ended with 0")
+    chain = subprocess.run(
+        [str(BIN / "bascule"), "journal", "verify"], env={"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin"}
+    )
+    assert chain.returncode == 0
+
+
+def make_and_edit(terminal: Terminal) -> None:
+    """A Network through the form; what the agents say of it comes back on the same screen; then one VLAN more."""
+    terminal.goto("networks", "Networks")
+    terminal.see("dc1")
+    terminal.press("n")
+    terminal.see("New Network")
+    terminal.type(NAME)
+    terminal.press("Tab")
+    terminal.type("trunk9")
+    terminal.press("Tab", "Tab", "Tab", "Tab")
+    terminal.type("300 10.30.0.0/24")
+    terminal.press("C-s")
+    terminal.see("+    - subnets:")
+    assert vlans() == [], "a look changed something"
+    terminal.apply()
+    until("the Network is there", lambda: vlans() == [300])
+    terminal.see("✗ 0/3")
+
+    terminal.filter(NAME)
+    terminal.see("1 of 2")
+    terminal.press("Enter")
+    terminal.see(f"› {NAME}")
+    terminal.see("TrunkMissing")
+    terminal.press("e")
+    terminal.see("Edit Network")
+    terminal.press("Tab", "Tab", "Tab", "Tab")
+    terminal.type("301 10.31.0.0/24")
+    terminal.press("Enter", "C-s")
+    terminal.see("10.31.0.0/24")
+    terminal.apply()
+    until("the edit is there", lambda: vlans() == [301, 300])
+    terminal.see("10.31.0.0/24")
+
+
+def attach(terminal: Terminal) -> None:
+    """A second NIC, on VLAN 110."""
+    assert nics() == ["vms/vlan-100"]
+    terminal.goto("vms", "VMs")
+    terminal.filter(VM)
+    terminal.see("1 of 12")
+    terminal.press("a")
+    terminal.see("A new NIC for")
+    terminal.press("Down", "Enter")
+    time.sleep(1)  # the form hands the focus on in its own time
+    terminal.type("10.110.0.77")
+    terminal.see("10.110.0.77")
+    terminal.press("Enter")
+    terminal.apply()
+    until("the NIC is there", lambda: nics() == ["vms/vlan-100", "vms/vlan-110"])
+
+
+def move(terminal: Terminal) -> None:
+    """A live move with its record."""
+    terminal.see("› VMs")
+    terminal.filter(MOVED)
+    terminal.see(MOVED)
+    terminal.press("m")
+    terminal.see(f"Move vms/{MOVED} away from")
+    terminal.press("Enter")
+    terminal.see(f"Live-migrate {MOVED}")
+    terminal.press("y")
+    shown = terminal.see("r on the VM shows this again", 120)
+    assert "KEPT" in shown, shown
+    terminal.press("Escape")  # a key right after Escape would be read as Alt and that key
+    until("the record is closed", lambda: "esc close" not in terminal.screen())
+
+
+def freeze_and_filter(terminal: Terminal) -> None:
+    """Flows of one VLAN, held while more come."""
+    terminal.goto("flows", "Flows")
+    terminal.see("following")
+    terminal.filter("vlan 110 ")
+    shown = terminal.see("/vlan 110")
+    terminal.press("Space")
+    terminal.see("frozen")
+    held = [line for line in terminal.screen().splitlines() if " 110 " in line]
+    assert held and not any(" 120 " in line for line in shown.splitlines() if "allow" in line)
+    time.sleep(3)
+    frozen = terminal.screen()
+    assert [line for line in frozen.splitlines() if " 110 " in line] == held, "the view moved while frozen"
+    assert "+0 newer" not in frozen, "nothing came in for three seconds: freezing stopped the intake"
+    terminal.press("Space")
+    until("the view runs again", lambda: "frozen" not in terminal.screen())
+
+
+def undo(terminal: Terminal) -> None:
+    """The newest change is the NIC; the one before it the edit."""
+    terminal.goto("journal", "Journal")
+    terminal.see(f"VirtualMachine/vms/{VM}")
+    terminal.press("u")
+    terminal.see("Undo record 3")
+    terminal.apply()
+    until("the NIC is gone", lambda: nics() == ["vms/vlan-100"])
+    terminal.see("undone by #4")
+    terminal.press("j", "u")
+    terminal.see("Undo record 2")
+    terminal.apply()
+    until("the edit is gone", lambda: vlans() == [300])
+    terminal.see("undone by #5")
+
+
+def delete(terminal: Terminal) -> None:
+    """The Network goes, since nothing hangs on it."""
+    terminal.goto("networks", "Networks")
+    terminal.see(NAME)
+    terminal.press("C-d")
+    terminal.see(f"Delete Network/{NAME}")
+    terminal.apply()
+    until("the Network is gone", lambda: curl(f"{NETWORKS}/{NAME}") is None)
