@@ -31,7 +31,11 @@ def network(name: str, trunk: str, native: int | None = None) -> Network:
 
 @st.composite
 def states(draw: st.DrawFn, halves: bool = True) -> Observed:
-    """Any node: two trunks, links of ours and of others, whole pairs and halves, and maps with stale entries."""
+    """Any node: two trunks, links of ours and of others, whole pairs and halves, and maps with stale entries.
+
+    Without `halves` it is one that steps can restore: no half of a pair, and no map entry that takes a link of ours for
+    a trunk, because such a link has another index once it was deleted and made again.
+    """
     links = [ObservedLink(1, "trunk0", up=draw(st.booleans())), ObservedLink(2, "trunk1", "veth", mtu=9000)]
     names = draw(
         st.permutations(
@@ -65,8 +69,10 @@ def states(draw: st.DrawFn, halves: bool = True) -> Observed:
         if link.kind == "veth" and bridges and draw(st.integers(0, 2)):
             links[position] = replace(link, master=draw(st.sampled_from(bridges)))
     indexes = st.one_of(st.integers(1, len(links)), st.sampled_from((900, 901)))
-    demux = draw(st.dictionaries(st.tuples(indexes, st.sampled_from(VIDS)), indexes, max_size=3))
-    mux = draw(st.dictionaries(indexes, st.tuples(indexes, st.sampled_from(VIDS)), max_size=3))
+    foreign = st.sampled_from([link.index for link in links if link.owner is None])
+    trunks = indexes if halves else st.one_of(foreign, st.sampled_from((900, 901)))
+    demux = draw(st.dictionaries(st.tuples(trunks, st.sampled_from(VIDS)), indexes, max_size=3))
+    mux = draw(st.dictionaries(indexes, st.tuples(trunks, st.sampled_from(VIDS)), max_size=3))
     native = draw(st.dictionaries(indexes, st.sampled_from(VIDS), max_size=2))
     return Observed(
         tuple(links),
