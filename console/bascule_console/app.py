@@ -1,52 +1,62 @@
-"""The Textual app: themes, the first screen, the session's task, and the dialogs. State lives in the store."""
+"""The Textual app: themes, modes and the way back through them, the session's task. State lives in the store."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import sys
+from collections.abc import Coroutine, Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 
 from bascule.errors import BasculeError
 from bascule.text import escape
-from bascule_console.screens.help.screen import HelpScreen, TooSmall
-from bascule_console.screens.live.screen import LiveScreen
-from bascule_console.screens.move.choose import ChooseNode
-from bascule_console.screens.move.progress import MoveProgress
-from bascule_console.screens.move.record import RecordScreen
-from bascule_console.services.session import Session
-from bascule_console.store.store import Store
-from bascule_console.store.vms import NODES, VmRow
+from bascule_console.actions.guard import Guard
+from bascule_console.actions.model import Action
+from bascule_console.crash import report
+from bascule_console.screens.modes import MODES, START, Mode
 from bascule_console.widgets.glyphs import glyphs
-from bascule_console.widgets.theme import all_themes
+from bascule_console.widgets.history import History
+from bascule_console.widgets.plainbar import PlainBar
+from bascule_console.widgets.theme import START_THEME, load, theme_names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
 
-    from bascule_console.services.moves import PhaseSeen, RecordReady
+    from bascule_console.services.session import Session
+    from bascule_console.store.store import Store
+    from bascule_console.store.vms import VmRow
 
 HERE = Path(__file__).parent
 SMALLEST = (60, 16)
-FAST_HZ, SSH_HZ = 20.0, 4.0
-MOVE_TIMEOUT_S = 300.0
+SSH_HZ = 4.0
+# A full collection walks 100,000 flows and stops the screen for a fifth of a second; next to nothing here makes cycles.
+GC_THRESHOLDS = (20_000, 20, 200)
+
+
+def _palette() -> type[Provider]:
+    from bascule_console.screens.palette import Everything
+
+    return Everything
 
 
 class BasculeApp(App[None]):
     """The console on one session; without one it shows what the store holds."""
 
-    # The default screen's own CSS_PATH is never read by Textual, so the app loads it.
-    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = [
-        HERE / "app.tcss",
-        HERE / "screens/live/screen.tcss",
-    ]
+    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = HERE / "app.tcss"
     TITLE = "bascule"
+    DEFAULT_MODE = START
+    COMMANDS = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "app.quit", "Quit", show=False, priority=True)]
 
     def __init__(
@@ -55,24 +65,37 @@ class BasculeApp(App[None]):
         session: Session | None,
         *,
         read_only: bool = False,
+        protected: bool = False,
         ascii_only: bool = False,
-        theme: str = "bascule-dark",
+        theme: str = START_THEME,
     ) -> None:
-        self._themes = all_themes()
         super().__init__()
         self.store = store
         self.session = session
-        self.read_only = read_only
+        self.guard = Guard(read_only, protected, unasked=session is None)
         self.ascii_only = ascii_only
         self.glyphs = glyphs(ascii_only=ascii_only)
-        for known in self._themes:
-            self.register_theme(known)
-        self.theme = theme
+        self.set_class(ascii_only, "-ascii")
+        if ascii_only:
+            ScrollBar.renderer = PlainBar
+        self.histories = {":": History(), "/": History()}
+        self.trail: list[tuple[str, Hashable]] = [(START, None)]
+        self.wear(theme)
+        for each in MODES:
+            self.add_mode(each.id, each.make)
         self._running_session: asyncio.Task[None] | None = None
 
+    # -- what is known ----------------------------------------------------------------------------------------
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our roles for themes that do not define them (Textual's own, from the palette)."""
-        return dict(self._themes[0].variables)
+        """Our roles for themes that do not define them (Textual's own, before ours is worn)."""
+        return dict(load(START_THEME).variables)
+
+    def wear(self, theme: str) -> None:
+        """Change to a theme of ours, by its full name; it is read on first use. Raises ThemeError."""
+        if theme not in self.available_themes:
+            self.register_theme(load(theme))
+        self.theme = theme
 
     @property
     def context(self) -> str:
@@ -80,22 +103,47 @@ class BasculeApp(App[None]):
         return self.session.context if self.session else ""
 
     @property
+    def connected(self) -> bool:
+        """Whether the cluster is open; without a session nothing is waited for."""
+        return self.session is None or bool(self.context)
+
+    @property
     def problem(self) -> str:
         """Why there is no cluster, or empty."""
         return str(self.session.problem) if self.session and self.session.problem else ""
 
-    def get_default_screen(self) -> Screen[None]:
-        """The live screen is the app's base."""
-        over_ssh = "SSH_CONNECTION" in os.environ
-        return LiveScreen(self.glyphs, read_only=self.read_only, tick_hz=SSH_HZ if over_ssh else FAST_HZ)
+    def permits(self, action: Action) -> bool:
+        """Whether the action is there in this session, on this context, for this user."""
+        return self.guard.permits(action, self.store.rights.granted)
+
+    @staticmethod
+    def tick_hz(wanted: float) -> float:
+        """How often a screen looks at the store: slower over SSH."""
+        return min(wanted, SSH_HZ) if "SSH_CONNECTION" in os.environ else wanted
+
+    # -- from start to end ------------------------------------------------------------------------------------
 
     def on_ready(self) -> None:
         """After the first paint: open the cluster. A terminal that goes away ends the app as `q` does."""
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        gc.enable()
         for ending in (signal.SIGTERM, signal.SIGHUP):
             with suppress(ValueError, RuntimeError):  # not the main thread: whoever runs us there handles signals
                 asyncio.get_running_loop().add_signal_handler(ending, self.exit, None, 128 + ending)
         if self.session is not None:
             self._running_session = asyncio.create_task(self.session.run(), name="session")
+            self._running_session.add_done_callback(self._session_ended)
+
+    def _session_ended(self, task: asyncio.Task[None]) -> None:
+        """A session that breaks would leave a screen that never changes again."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.exit(return_code=1, message=report(error))
+
+    def _fatal_error(self) -> None:
+        """A fault in Bascule: end, and say where. Textual's own report would show the values of local variables,
+        credentials among them."""
+        self.panic(report(sys.exception()))
 
     async def on_unmount(self) -> None:
         """End the session's streams and watches."""
@@ -106,11 +154,84 @@ class BasculeApp(App[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Below the smallest size every screen would be wrong, so one says so instead."""
         small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
-        showing = isinstance(self.screen, TooSmall)
+        showing = self.screen.has_class("-too-small")
         if small and not showing:
+            from bascule_console.screens.help.screen import TooSmall
+
             self.push_screen(TooSmall(SMALLEST))
         elif showing and not small:
             self.pop_screen()
+
+    # -- getting about ----------------------------------------------------------------------------------------
+
+    def open(self, mode_id: str, key: Hashable = None) -> None:
+        """Go to a mode, and there to the row of `key`. A mode that is on the way already is gone back to."""
+        names = [name for name, _ in self.trail]
+        if mode_id in names:
+            del self.trail[names.index(mode_id) :]
+        self.trail.append((mode_id, key))
+        self._show(mode_id, key)
+
+    def back(self) -> None:
+        """Out of a pushed screen, else to the mode before."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif len(self.trail) > 1:
+            self.trail.pop()
+            self._show(self.trail[-1][0], None)
+
+    def _show(self, mode_id: str, key: Hashable) -> None:
+        from bascule_console.screens.base import BasculeScreen
+
+        self.switch_mode(mode_id)
+        base = self.screen_stack[0]
+        if key is not None and isinstance(base, BasculeScreen):
+            base.arrive(key)
+
+    def crumbs(self) -> list[str]:
+        """The way here, by names that people read."""
+        from bascule_console.screens.base import BasculeScreen
+
+        titles = {each.id: each.title for each in MODES}
+        pushed = [screen.crumb for screen in self.screen_stack[1:] if isinstance(screen, BasculeScreen)]
+        return [*(titles[name] for name, _ in self.trail), *pushed]
+
+    def commands(self, text: str) -> Sequence[str]:
+        """What `:` completes `text` to."""
+        from bascule_console.screens.commands import candidates
+
+        return candidates(text, theme_names())
+
+    def run_command(self, text: str) -> None:
+        """What was typed after `:`."""
+        from bascule_console.screens.commands import parse
+
+        try:
+            command = parse(text, theme_names())
+            if isinstance(command.target, Mode):
+                self.open(command.target.id)
+                if command.filter:
+                    self.call_after_refresh(self._filter_here, command.filter)
+            elif command.target == "theme":
+                self.wear(command.argument)
+            elif command.target == "quit":
+                self.exit()
+            elif command.target == "help":
+                self.show_help(self.screen)
+        except BasculeError as error:
+            self.say(error)
+
+    def _filter_here(self, text: str) -> None:
+        from bascule_console.screens.base import BasculeScreen
+
+        if not isinstance(self.screen, BasculeScreen):
+            return
+        try:
+            self.screen.filter_by(text)
+        except BasculeError as error:
+            self.say(error)
+
+    # -- saying and asking ------------------------------------------------------------------------------------
 
     def say(self, error: BasculeError) -> None:
         """Show an error with cause and fix; its text is never markup."""
@@ -118,35 +239,54 @@ class BasculeApp(App[None]):
         body = "\n".join(escape(part) for part in parts if part) or escape(error.message)
         self.notify(body, title=escape(error.message), severity="error", timeout=10, markup=False)
 
-    def show_help(self, screen: Screen[None]) -> None:
+    def do(self, work: Coroutine[Any, Any, Any], done: str = "") -> None:
+        """Run `work` beside the screen; `done` is said at its end, a BasculeError as `say` does."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except BasculeError as error:
+                self.say(error)
+            else:
+                if done:
+                    self.notify(escape(done), markup=False)
+
+        self.run_worker(guarded(), group="work", exit_on_error=True)
+
+    def confirm(self, action: Action, then: Callable[[], None], **subject: str) -> None:
+        """Ask before a danger action on `subject["name"]`; on a protected context that name is typed. Then do it."""
+        from bascule_console.screens.dialogs import Confirm
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                then()
+
+        self.push_screen(Confirm(action, subject, typed=self.guard.protected), answered)
+
+    def show_help(self, screen: Screen[Any]) -> None:
         """Help from the bindings of `screen`."""
-        self.push_screen(HelpScreen(screen, read_only=self.read_only))
+        from bascule_console.screens.help.screen import HelpScreen
+
+        self.push_screen(HelpScreen(screen, read_only=self.guard.read_only))
+
+    def show_yaml(self, plural: str, key: str) -> None:
+        """An object of the inventory as YAML; one that left meanwhile is said so."""
+        from bascule_console.screens.dialogs import TextDialog, yaml_lines
+
+        found = self.store.inventory.get(plural, key)
+        if found is None:
+            self.notify(f"{escape(key)} is not there any more", markup=False)
+            return
+        self.push_screen(TextDialog(f"{plural} {key}", yaml_lines(found)))
 
     def start_move(self, vm: VmRow) -> None:
-        """Ask for a node, check, confirm, and follow the move."""
-        nodes = self.store.inventory.all(NODES)
+        """Move a VM: node, confirmation, phases, record."""
+        from bascule_console.screens.move.start import start_move
 
-        def chosen(node: str | None) -> None:
-            if node is not None:
-                self.push_screen(MoveProgress(vm, node, self._move(vm, node), self.store, self.glyphs))
-
-        self.push_screen(ChooseNode(vm, nodes, set(self.store.silent), self.glyphs), chosen)
+        start_move(self, vm)
 
     def show_record(self, vm: VmRow) -> None:
         """The VM's last record, if this console has seen one."""
-        record = self.store.records.get(vm.key)
-        if record is None:
-            self.notify(f"{escape(vm.key)} has not been moved in this session", markup=False)
-            return
-        self.push_screen(RecordScreen(record, ascii_only=self.ascii_only))
+        from bascule_console.screens.move.start import show_record
 
-    async def _move(self, vm: VmRow, target: str) -> AsyncIterator[PhaseSeen | RecordReady]:
-        from bascule.errors import UnreachableError
-        from bascule_console.services.moves import check_move, move
-
-        if self.session is None:
-            raise UnreachableError("there is no cluster to move in", fix="start the console on a kubeconfig")
-        current = self.store.vms.rows().get(vm.key, vm)
-        node = check_move(current, self.store.inventory.all(NODES), target)
-        async for event in move(self.session.cluster, self.session.agents, current, node, MOVE_TIMEOUT_S):
-            yield event
+        show_record(self, vm)

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bascule_console.services.manifests import Document, ManifestError, load, parse, portable
+from bascule_console.services.manifests import Document, ManifestError, load, parse
+from bascule_console.store.documents import portable
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dc1.yaml"
 GOOD = """\

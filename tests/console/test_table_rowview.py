@@ -34,6 +34,9 @@ class Source:
     def searchable(self, row: Item) -> str:
         return row.name
 
+    def labels(self, row: Item) -> Mapping[str, str]:
+        return {"parity": "odd" if row.value % 2 else "even"}
+
     def put(self, name: str, value: int = 0) -> None:
         self.items[name] = Item(name, value)
         self.version += 1

@@ -13,11 +13,12 @@ from textual.widgets import Static
 
 from bascule_console.app import BasculeApp
 from bascule_console.screens.live.screen import LiveScreen
-from bascule_console.screens.live.widgets import Line
 from bascule_console.screens.move.choose import ChooseNode
 from bascule_console.screens.move.progress import MoveProgress
 from bascule_console.services.session import Session
 from bascule_console.store.store import Store
+from bascule_console.widgets.lines import Line
+from bascule_console.widgets.theme import ink
 from bascule_kube.kinds import VMI, VMIM
 
 
@@ -76,7 +77,7 @@ async def test_a_killed_guest_turns_its_row_red(live: Any) -> None:
         status = {**current["status"], "phase": "Failed"}
         await live.cluster.replace({**current, "status": status}, subresource="status")
         await until(pilot, lambda: "✗ Failed" in text_of(app))
-        red = screen.vms.get_component_rich_style("grid--bad", partial=True).color
+        red = ink(app, "bad").color
         row = next(strip for strip in map(screen.vms.render_line, range(1, 4)) if "db-1" in strip.text)
         await pilot.press("down")  # off the row: the cursor has colours of its own
         row = next(strip for strip in map(screen.vms.render_line, range(1, 4)) if "db-1" in strip.text)
@@ -87,7 +88,7 @@ async def test_m_moves_a_vm_and_shows_the_record(live: Any) -> None:
     await three_vms(live)
     async with running(live) as (app, pilot):
         screen = screen_of(app)
-        await until(pilot, lambda: len(screen.vms.view) == 3)
+        await until(pilot, lambda: len(screen.vms.view) == 3 and "Move VM" in text_of(app))
         screen.vms.focus()
         while (row := screen.vms.view.cursor_row()) is None or row.name != "web-1":
             await pilot.press("down")
@@ -115,7 +116,7 @@ async def test_m_moves_a_vm_and_shows_the_record(live: Any) -> None:
 async def test_a_closed_window_does_not_stop_the_move(live: Any) -> None:
     await three_vms(live)
     async with running(live) as (app, pilot):
-        await until(pilot, lambda: len(screen_of(app).vms.view) == 3)
+        await until(pilot, lambda: len(screen_of(app).vms.view) == 3 and "Move VM" in text_of(app))
         await pilot.press("m", "enter", "y")
         await until(pilot, lambda: isinstance(app.screen, MoveProgress))
         await pilot.press("escape")
@@ -127,10 +128,14 @@ async def test_a_closed_window_does_not_stop_the_move(live: Any) -> None:
 
 async def test_a_move_that_is_refused_says_why(live: Any) -> None:
     await three_vms(live)
-    async with running(live, context="lab-viewer") as (app, pilot):
-        await until(pilot, lambda: len(screen_of(app).vms.view) == 3)
+    async with running(live) as (app, pilot):
+        await until(pilot, lambda: len(screen_of(app).vms.view) == 3 and "Move VM" in text_of(app))
+        vmi = await live.cluster.get(VMI, "db-1", "vms")
+        fixed = {"type": "LiveMigratable", "status": "False", "message": "it has a host disk"}
+        await live.cluster.replace({**vmi, "status": {**vmi["status"], "conditions": [fixed]}}, subresource="status")
+        await until(pilot, lambda: not app.store.vms.rows()["vms/db-1"].movable)
         await pilot.press("m", "enter", "y")
-        await until(pilot, lambda: "fix:" in text_of(app) or "forbidden" in text_of(app).lower())
+        await until(pilot, lambda: "it has a host disk" in text_of(app))
         assert await live.cluster.list(VMIM) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from bascule_console.app import BasculeApp
-from bascule_console.screens.live import screen as live_screen
+from bascule_console.screens import base
 from bascule_console.screens.move.progress import MoveProgress
 from bascule_console.services.moves import PhaseSeen, RecordReady
 
@@ -34,7 +34,7 @@ class StoppedClock:
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch, scene: Any) -> Any:
     """The lab as it looks after a minute: twelve guests, one killed, flows allowed, denied and dropped."""
-    monkeypatch.setattr(live_screen, "time", StoppedClock(scene.noon_ns + 400_000_000))
+    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns + 400_000_000))
     scene.cluster().talk()
     scene.run("db-2", "node2", "Failed")
     return scene
@@ -124,6 +124,6 @@ def test_no_color(snap_compare: Compare, still: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_nothing_yet(snap_compare: Compare, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_screen, "time", StoppedClock(scene.noon_ns))
+    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns))
     scene.cluster(vms=0)
     assert snap_compare(BasculeApp(scene.store, None), terminal_size=(80, 24), run_before=settle)

@@ -119,6 +119,7 @@ async def flows(app: Any) -> dict[str, Any]:
             at += 1
         await asyncio.sleep(0.002)
     spent = time.perf_counter() - began
+    feed.forget()
     cpu, frames = time.process_time() - cpu - fed, app.frames - frames
     return {
         "fps": frames / spent,
@@ -162,11 +163,15 @@ class Feed:
         all_["ifindex"] = 20 + numbers % 200
         all_["direction"], all_["verdict"], all_["proto"], all_["vlan"] = 1, 1 + (numbers % 17 == 0), 6, 110
         all_["ethertype"], all_["dst_port"] = 0x0800, 443
-        all_["src_ip"] = np.stack(
-            [np.full(FLOWS, 10), np.full(FLOWS, 110), numbers // 250 % 250, numbers % 250], axis=1
-        )
-        all_["dst_ip"] = np.stack([np.full(FLOWS, 10), np.full(FLOWS, 120), numbers // 62500, numbers % 250], axis=1)
-        all_["src_port"] = 1024 + numbers % 60000
+        # 4,096 VMs talking to 250 others each from changing ports, as a cluster of this size would.
+        vm, other = numbers % 4096, (numbers * 7 + numbers // 4096) % 4096
+        for side, who, vlan in (("src", vm, 110), ("dst", other, 120)):
+            fixed = np.full(FLOWS, 10), np.full(FLOWS, vlan)
+            all_[f"{side}_ip"] = np.stack([*fixed, who // 250, who % 250], axis=1)
+            all_[f"{side}_mac"] = np.stack(
+                [*np.broadcast_to([[0x52], [0x54], [0], [vlan]], (4, FLOWS)), who // 256, who % 256], axis=1
+            )
+        all_["src_port"] = 1024 + numbers // 4096
         all_["packets"], all_["bytes"] = 1, 98
         all_["first"] = all_["last"] = time.time_ns()
         self._all, self._dice = all_, np.random.default_rng(7)
@@ -180,6 +185,10 @@ class Feed:
         records = self._all[chosen].copy()
         records["last"] = time.time_ns()
         self._add(records)
+
+    def forget(self) -> None:
+        """Let go of what is the feeder's, not the console's."""
+        self._all = None
 
     def _add(self, records: Any) -> None:
         self._store.add_flows(self._batch("node1", time.time_ns(), records, self._ports, self._ledger(1, 1, {})))

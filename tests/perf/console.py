@@ -1,7 +1,7 @@
 """Issue 3's figures for the console, each in a real terminal (tmux, 160×45), from `_console_app.py`.
 
-What decides `met` is CPU time, memory, or a ratio to something of the same run; a wall time on a busy machine is printed
-with its goal, and `met` follows it only where nothing else can decide (key to paint, stalls, frames a second).
+What decides `met` is CPU time, memory, or a ratio to something of the same run; a wall time on a busy machine is
+printed with its goal, and `met` follows it only where nothing else can decide (key to paint, stalls, frames a second).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def first_frame() -> list[Measured]:
 
 
 def on_a_cluster() -> list[Measured]:
-    """The lab's API server with three nodes and twelve VMs: the first row, and what watching costs when all is still."""
+    """The lab's API server with three nodes and twelve VMs: the first row, and what watching costs when still."""
     return asyncio.run(_on_a_cluster())
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bascule_console.actions.registry import Action, actions
+from bascule_console.actions.model import Action
+from bascule_console.actions.registry import actions_in
+
+READABLE = {"slash": "/", "question_mark": "?", "colon": ":", "escape": "esc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +20,14 @@ class Key:
     footer: bool
 
 
-def keys(*, read_only: bool) -> list[Key]:
-    """Bindings of a session's actions, in the order of the registry."""
-    return [Key(a.key, a.id, a.label, a.footer) for a in actions(read_only=read_only)]
+def keys(mode: str) -> list[Key]:
+    """Bindings of a mode's actions, in the order of the registry. What is not allowed now the guard takes out."""
+    return [Key(a.key, a.id, a.label, a.footer) for a in actions_in(mode)]
 
 
 def readable(key: str) -> str:
     """A key's name as people write it."""
-    return {"slash": "/", "question_mark": "?", "space": "space"}.get(key, key)
+    return READABLE.get(key, key)
 
 
 def confirm_text(action: Action, **subject: str) -> str:

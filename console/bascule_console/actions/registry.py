@@ -1,65 +1,49 @@
-"""Actions as data: id, label, key, scope, danger, confirm text.
+"""Every action of every screen, in one table: keys, footer, help, palette, access checks and docs are made from it.
 
-Keys, footer and help are made from this table, so that they cannot disagree with each other. In a read-only
-session danger actions are absent, not failing.
+Each module of this package that has `ACTIONS` adds to it; a screen's own come first, common ones last, which is the
+order of the footer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+import pkgutil
+from functools import cache
 
-EVERYWHERE = "everywhere"
-VMS_TABLE = "vms"
-FLOWS_TABLE = "flows"
+from bascule_console import actions as package
+from bascule_console.actions.model import Action, Need
 
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing an operator can do.
-
-    `scope` is what it acts on, wherever the cursor is; `verb` is its headless twin; `confirm` is a format text over its
-    subject.
-    """
-
-    id: str
-    label: str
-    key: str
-    scope: str = EVERYWHERE
-    danger: bool = False
-    confirm: str = ""
-    verb: str = ""
-    footer: bool = True
+LAST = "common"
 
 
-ACTIONS: tuple[Action, ...] = (
-    Action(
-        id="move_vm",
-        label="Move VM",
-        key="m",
-        scope=VMS_TABLE,
-        danger=True,
-        confirm="Live-migrate {name} from {source} to {target}?",
-        verb="bascule vms move NAME --to NODE",
-    ),
-    Action(id="filter", label="Filter", key="slash"),
-    Action(id="freeze", label="Freeze", key="space", scope=FLOWS_TABLE, verb="bascule flows --last N"),
-    Action(id="switch_table", label="Tables", key="tab"),
-    Action(id="sort_next", label="Sort", key="s", footer=False),
-    Action(id="sort_reverse", label="Reverse", key="S", footer=False),
-    Action(id="last_record", label="Record", key="r", scope=VMS_TABLE, verb="bascule moves show"),
-    Action(id="help", label="Help", key="question_mark"),
-    Action(id="quit", label="Quit", key="q"),
-)
+@cache
+def all_actions() -> tuple[Action, ...]:
+    """Every action, once."""
+    names = sorted(
+        (found.name for found in pkgutil.iter_modules(package.__path__)), key=lambda name: (name == LAST, name)
+    )
+    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names if name != "registry"]
+    return tuple(action for module in modules for action in getattr(module, "ACTIONS", ()))
 
 
-def actions(*, read_only: bool) -> tuple[Action, ...]:
-    """The actions of a session; danger ones are left out of a read-only session."""
-    return tuple(action for action in ACTIONS if not (read_only and action.danger))
+def actions_in(mode: str) -> tuple[Action, ...]:
+    """The actions of one mode, in the order of the footer."""
+    return tuple(action for action in all_actions() if action.works_in(mode))
+
+
+def find(action_id: str) -> Action | None:
+    """The action of that id, or None for what is no action (a table's own motions)."""
+    return next((action for action in all_actions() if action.id == action_id), None)
 
 
 def action(action_id: str) -> Action:
     """The action of that id; KeyError when there is none (a programming error)."""
-    for candidate in ACTIONS:
-        if candidate.id == action_id:
-            return candidate
-    raise KeyError(action_id)
+    found = find(action_id)
+    if found is None:
+        raise KeyError(action_id)
+    return found
+
+
+def needs() -> tuple[Need, ...]:
+    """Every right that any danger action needs, each once."""
+    return tuple(dict.fromkeys(need for each in all_actions() if each.danger for need in each.needs))

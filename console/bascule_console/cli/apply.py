@@ -7,11 +7,18 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli.options import (
+    Subparsers,
+    access,
+    add_confirm_name,
+    refuse_if_read_only,
+    refuse_unless_confirmed,
+)
 from bascule_console.cli.output import Column, narrate, write_lines, write_rows
 
 if TYPE_CHECKING:
     from bascule_console.services.apply import Plan
+    from bascule_console.services.manifests import Document
     from bascule_console.services.rehearsal import Change
 
 CHECK_FAILED = 1
@@ -29,23 +36,27 @@ def add_parser(sub: Subparsers) -> None:
     parser = sub.add_parser("apply", help="apply manifests: lint, dry run, diff, apply, journal")
     parser.add_argument("-f", "--filename", action="append", required=True, metavar="FILE", help="- is stdin")
     parser.add_argument("--dry-run", action="store_true", help="stop before anything is applied")
+    add_confirm_name(parser)
     parser.add_argument("--diff", action="store_true", help="show what changes")
 
 
 def run(args: argparse.Namespace) -> int:
     """Apply; see DESIGN section 5 for the exit code."""
-    if not args.dry_run:
+    from bascule_console.services.manifests import load
+
+    if args.read_only and not args.dry_run:
         refuse_if_read_only(args, "apply")
-    return asyncio.run(_apply(args))
+    documents = load(args.filename)  # a file that cannot be read is said before a cluster is looked for
+    if not args.dry_run:
+        refuse_unless_confirmed(args, "apply")
+    return asyncio.run(_apply(args, documents))
 
 
-async def _apply(args: argparse.Namespace) -> int:
+async def _apply(args: argparse.Namespace, documents: list[Document]) -> int:
     from bascule_console.services import apply
     from bascule_console.services.cluster import connect
     from bascule_console.services.journal import Journal, journal_path
-    from bascule_console.services.manifests import load
 
-    documents = load(args.filename)
     async with connect(access(args)) as cluster:
         plan = await apply.prepare(cluster, documents)
         tell(plan)

@@ -1,4 +1,4 @@
-"""`bascule moves list|show|export`: what moves were, and what their networks felt."""
+"""`bascule moves list|show|abort|export`: what moves were, what their networks felt, and taking one back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from bascule_console.cli.options import Subparsers, access
+from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_json_line, write_rows
-from bascule_console.cli.vms import write_record
+from bascule_console.cli.vms import seconds, write_record
 
 
 def _loss(row: Row) -> str:
@@ -35,20 +35,47 @@ LIST = (
     Column("migration", "migration"),
 )
 
+ABORTED = (
+    Column("vm", "name"),
+    Column("namespace", "namespace"),
+    Column("migration", "migration"),
+    Column("stays on", "node"),
+)
+
 
 def add_parser(sub: Subparsers) -> None:
     """Declare the verbs."""
-    parser = sub.add_parser("moves", help="list, show or export move records")
+    parser = sub.add_parser("moves", help="list, show or export move records; abort a running move")
     verbs = parser.add_subparsers(dest="moves_verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="every move, newest first; exit 5 when an agent is silent")
     show = verbs.add_parser("show", help="one cut-over record")
     show.add_argument("name", metavar="VM|MIGRATION", help="a VM's newest move, or a migration by name or uid")
+    abort = verbs.add_parser("abort", help="take a running move back: delete its migration; exit 1 when it moved")
+    abort.add_argument("name", metavar="VM|MIGRATION", help="a VM, or a migration by name or uid")
+    abort.add_argument("--timeout", type=seconds, default=30.0, metavar="S", help="give up waiting after S (30)")
     verbs.add_parser("export", help="every whole record, one JSON document a line (or -o json, yaml)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
+    if args.moves_verb == "abort":
+        refuse_if_read_only(args, f"abort the move of {args.name}")
+        return asyncio.run(_abort(args))
     return asyncio.run(_run(args))
+
+
+async def _abort(args: argparse.Namespace) -> int:
+    from bascule_console.services.aborts import abort, find_running
+    from bascule_console.services.cluster import connect
+
+    async with connect(access(args)) as cluster:
+        document = await find_running(cluster, args.name)
+        meta, vm = document["metadata"], document["spec"]["vmiName"]
+        narrate(f"deleting migration {meta['namespace']}/{meta['name']}")
+        node = await abort(cluster, document, args.timeout)
+    row = {"name": vm, "namespace": meta["namespace"], "migration": meta["name"], "node": node}
+    write_rows([row], ABORTED, args.output)
+    return 0
 
 
 async def _run(args: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ import asyncio
 from typing import Any
 
 from bascule.errors import UnreachableError
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli.options import Subparsers, access, add_confirm_name, refuse_unless_confirmed
 from bascule_console.cli.output import Column, narrate, write_document, write_rows
+from bascule_console.store.networks import ranges
 
 FAILED = 1
 LINTED = ("Network", "IPPool", "NetworkAttachmentDefinition")
@@ -51,13 +52,15 @@ def add_parser(sub: Subparsers) -> None:
     lint.add_argument("-f", "--filename", action="append", metavar="FILE", help="manifests instead of what is live")
     diff = verbs.add_parser("diff", help="what applying the manifests would change; exit 1 with a difference")
     diff.add_argument("-f", "--filename", action="append", required=True, metavar="FILE", help="- is stdin")
-    verbs.add_parser("delete", help="delete a Network that nothing is attached to").add_argument("name")
+    delete = verbs.add_parser("delete", help="delete a Network that nothing is attached to")
+    delete.add_argument("name")
+    add_confirm_name(delete)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
     if args.networks_verb == "delete":
-        refuse_if_read_only(args, f"delete Network {args.name}")
+        refuse_unless_confirmed(args, f"delete Network {args.name}", args.name)
     verb = {"list": _list, "show": _show, "lint": _lint, "diff": _diff, "delete": _delete}[args.networks_verb]
     return asyncio.run(verb(args))
 
@@ -152,14 +155,3 @@ async def _delete(args: argparse.Namespace) -> int:
         await delete(cluster, args.name, Journal(journal_path(), cluster.context, cluster.server))
     narrate(f"deleted Network {args.name}")
     return 0
-
-
-def ranges(vlans: list[int]) -> str:
-    """Ascending VLAN ids as `100,110-112`."""
-    runs: list[list[int]] = []
-    for vid in vlans:
-        if runs and vid == runs[-1][-1] + 1:
-            runs[-1].append(vid)
-        else:
-            runs.append([vid])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -7,11 +7,15 @@ their parent. So `bascule -o json nodes list` is `bascule nodes list -o json`, a
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bascule.errors import RefusedError
-from bascule_console.services.credentials import Access, choose
+from bascule_console.services.credentials import Access, choose, context_name
+
+if TYPE_CHECKING:
+    from bascule_console.services.settings import ContextSettings
 
 FORMATS = ("table", "wide", "json", "jsonl", "yaml", "csv")
 DEFAULTS: dict[str, Any] = {
@@ -55,6 +59,41 @@ def access(args: argparse.Namespace) -> Access:
 
 
 def refuse_if_read_only(args: argparse.Namespace, what: str) -> None:
-    """Raise RefusedError (exit 4) under --read-only; `what` completes "refused to …"."""
+    """Raise RefusedError (exit 4) where nothing may change; `what` completes "refused to …".
+
+    Nothing may change under --read-only and on a context that the settings make read-only.
+    """
     if args.read_only:
         raise RefusedError(f"refused to {what}", "the session is read-only", "run it again without --read-only")
+    context, set_for_it, path = _context_settings(args)
+    if set_for_it.read_only:
+        cause = f"context {context} is read-only: contexts.{context}.read_only in {path}"
+        raise RefusedError(f"refused to {what}", cause, "use another context, or change the setting")
+
+
+def add_confirm_name(parser: argparse.ArgumentParser) -> None:
+    """Declare --confirm-name, the typed confirmation's twin for scripts."""
+    parser.add_argument(
+        "--confirm-name", metavar="NAME", default="", help="what changes, by name: needed on a protected context"
+    )
+
+
+def refuse_unless_confirmed(args: argparse.Namespace, what: str, name: str | None = None) -> None:
+    """`refuse_if_read_only`, and on a protected context also refuse unless --confirm-name is `name`.
+
+    `name` None is the context's own name, for a verb that changes more than one object.
+    """
+    refuse_if_read_only(args, what)
+    context, set_for_it, path = _context_settings(args)
+    wanted = context if name is None else name
+    if set_for_it.protected and args.confirm_name != wanted:
+        given = f", --confirm-name says {args.confirm_name!r}" if args.confirm_name else ""
+        cause = f"context {context} is protected (contexts.{context}.protected in {path}){given}"
+        raise RefusedError(f"refused to {what}", cause, f"add --confirm-name {shlex.quote(wanted)}")
+
+
+def _context_settings(args: argparse.Namespace) -> tuple[str, ContextSettings, Path]:
+    from bascule_console.services.settings import load_settings, settings_path  # YAML: not for --version
+
+    context, path = context_name(access(args)), settings_path()
+    return context, load_settings(path).of(context), path

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
 from bascule.errors import UsageError
 from bascule_console.cli.options import Subparsers, access
-from bascule_console.services.credentials import Access
+from bascule_console.services.credentials import Access, settle
+from bascule_console.services.settings import THEMES, load_settings, settings_path
 
 HEADLESS = "bascule vms list; bascule flows --last 20; bascule nodes list -o json"
 
@@ -21,7 +23,7 @@ def add_parser(sub: Subparsers) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What a terminal may need; `bascule demo` takes the same."""
     parser.add_argument("--ascii", action="store_true", help="symbols from ASCII only")
-    parser.add_argument("--theme", choices=("dark", "light"), default="dark", help="colours (dark)")
+    parser.add_argument("--theme", choices=THEMES, help="colours (the settings', else dark; ansi with 16 colours)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,14 +45,25 @@ def require_terminal() -> None:
 
 
 def show(cluster: Access, args: argparse.Namespace) -> int:
-    """Run the app on a cluster."""
+    """Run the app on a cluster. What has to be asked is asked before it takes the terminal."""
+    known = settle(cluster)
+    settings = load_settings(settings_path())
+    here = settings.of(known.context or "")
+    gc.disable()  # nothing that is loaded before the first paint becomes garbage; the app enables it again
     from bascule_console.app import BasculeApp
     from bascule_console.services.session import Session
     from bascule_console.store.store import Store
+    from bascule_console.widgets.themedata import choose_theme
 
     store = Store()
-    session = Session(store, cluster.kubeconfig, cluster.context)
-    theme = f"bascule-{args.theme}"
-    app = BasculeApp(store, session, read_only=args.read_only, ascii_only=args.ascii, theme=theme)
+    session = Session(store, known.kubeconfig, known.context, known.token)
+    app = BasculeApp(
+        store,
+        session,
+        read_only=args.read_only or here.read_only,
+        protected=here.protected,
+        ascii_only=args.ascii,
+        theme=choose_theme(args.theme or here.theme or settings.theme, os.environ),
+    )
     app.run()
     return app.return_code or 0

@@ -1,4 +1,4 @@
-"""`bascule vms list|show|move`."""
+"""`bascule vms list|show|move|attach`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli import attach
+from bascule_console.cli.options import Subparsers, access, add_confirm_name, refuse_unless_confirmed
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_json_line, write_lines, write_rows
 
 if TYPE_CHECKING:
@@ -29,31 +30,47 @@ LIST = (
     Column("live-migratable", lambda row: "yes" if row["movable"] else f"no: {row['why_not']}", wide=True),
 )
 
+NICS = (
+    Column("nic", "name"),
+    Column("nad", "nad"),
+    Column("network", "network", wide=True),
+    Column("vlan", "vlan"),
+    Column("mac", "mac"),
+    Column("asked", "asked"),
+    Column("ip", "ip"),
+    Column("in effect", "effect"),
+)
+
 
 def add_parser(sub: Subparsers) -> None:
     """Declare the verbs."""
-    parser = sub.add_parser("vms", help="list, show or move VMs")
+    parser = sub.add_parser("vms", help="list, show or move VMs; attach a NIC")
     verbs = parser.add_subparsers(dest="vms_verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="every VM with its node, VLAN, addresses and phase")
     verbs.add_parser("show", help="one VM").add_argument("name", metavar="NAME", help="the VM, or NAMESPACE/NAME")
+    attach.add_parser(verbs)
     move = verbs.add_parser("move", help="live-migrate a VM, print the cut-over record; exit 1 when continuity broke")
     move.add_argument("name", metavar="NAME", help="the VM, or NAMESPACE/NAME")
+    add_confirm_name(move)
     move.add_argument("--to", required=True, metavar="NODE", help="the node to move to")
-    move.add_argument("--timeout", type=_seconds, default=300.0, metavar="S", help="give up waiting after S (300)")
+    move.add_argument("--timeout", type=seconds, default=300.0, metavar="S", help="give up waiting after S (300)")
     move.add_argument(
-        "--max-gap", type=_seconds, default=1.0, metavar="S", help="longest silence that still counts as kept (1)"
+        "--max-gap", type=seconds, default=1.0, metavar="S", help="longest silence that still counts as kept (1)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
+    if args.vms_verb == "attach":
+        return attach.run(args)
     if args.vms_verb == "move":
-        refuse_if_read_only(args, f"move {args.name}")
+        refuse_unless_confirmed(args, f"move {args.name}", args.name.rpartition("/")[2])
         return asyncio.run(_move(args))
     return asyncio.run(_look(args))
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A duration above 0, for argparse."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: seconds above 0")
@@ -69,6 +86,7 @@ def _row(vm: VmRow) -> Row:
 async def _look(args: argparse.Namespace) -> int:
     from bascule_console.services.cluster import connect
     from bascule_console.services.lists import find_vm, load
+    from bascule_console.store.nics import nic_rows
     from bascule_console.store.vms import vm_rows
 
     async with connect(access(args)) as cluster:
@@ -76,9 +94,12 @@ async def _look(args: argparse.Namespace) -> int:
     if args.vms_verb == "list":
         write_rows([_row(vm) for vm in vm_rows(inventory)], LIST, args.output)
         return 0
-    found = _row(find_vm(inventory, args.name))
+    vm = find_vm(inventory, args.name)
+    found = {**_row(vm), "nics": nic_rows(inventory, vm.key)}
     if args.output in ("table", "wide"):
         write_rows([found], LIST, "wide")
+        print()
+        write_rows(found["nics"], NICS, args.output)
     else:
         write_document(found, args.output)
     return 0
@@ -88,7 +109,8 @@ async def _move(args: argparse.Namespace) -> int:
     from bascule_console.services.agents import Agents
     from bascule_console.services.cluster import connect
     from bascule_console.services.lists import find_vm, load
-    from bascule_console.services.moves import PhaseSeen, check_move, move
+    from bascule_console.services.moves import check_move, move
+    from bascule_console.services.phases import PhaseSeen
     from bascule_console.store.vms import NODES
 
     async with connect(access(args)) as cluster:
@@ -102,7 +124,7 @@ async def _move(args: argparse.Namespace) -> int:
             async with aclosing(move(cluster, agents, vm, node, args.timeout)) as events:
                 async for event in events:
                     if isinstance(event, PhaseSeen):
-                        narrate(f"{event.seconds:7.2f} s  {event.phase}  {event.detail}".rstrip())
+                        narrate(f"{event.after:>9}  {event.phase}  {event.detail}".rstrip())
                     else:
                         record = event.record
         finally:

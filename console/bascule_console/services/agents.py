@@ -87,6 +87,26 @@ class Agents:
             async for message in stub.Moves(request, metadata=metadata, timeout=timeout):
                 yield MoveUpdate(message.migration_uid, message.complete, _document(agent, message.json))
 
+    async def probe(
+        self, agent: AgentTarget, address: str, *, seconds: float, interval_ms: float
+    ) -> dict[int, tuple[int, int | None]]:
+        """Probe an IPv4 address by ICMP from where the agent stands: seq → (sent, answered or None), CLOCK_REALTIME ns.
+
+        Raises AgentError, AgentRefused (also without the right to probe), and AgentError when it cannot send at all.
+        """
+        from bascule.protocol.gen import agent_pb2
+
+        request = agent_pb2.ProbeRequest(address=address, kind="icmp", interval_ms=interval_ms, seconds=seconds)
+        found: dict[int, tuple[int, int | None]] = {}
+        with _named(agent):
+            stub, metadata = await self._dial(agent)
+            async for batch in stub.Probe(request, metadata=metadata, timeout=seconds + CALL_TIMEOUT_S):
+                if batch.error:
+                    raise AgentError(f"{agent.node} cannot probe {address}", cause=batch.error)
+                for seq, tx_ns, rx_ns in zip(batch.seq, batch.tx_ns, batch.rx_ns, strict=True):
+                    found[seq] = (tx_ns, rx_ns or None)
+        return found
+
     async def _dial(self, agent: AgentTarget) -> tuple[Any, tuple[tuple[str, str], ...]]:
         import grpc
 

@@ -18,10 +18,10 @@ from bascule_console.services.manifests import Document
 from bascule_console.services.rehearsal import Change, Rehearsal
 from bascule_kube import Cluster
 from bascule_kube.errors import ApiError
-from bascule_kube.kinds import IPPOOL, NAD, NETWORK, NODE, VM
+from bascule_kube.kinds import GLOBALNETWORKSET, IPPOOL, NAD, NETWORK, NETWORKSET, NODE, TIER, VM
 
 Obj = dict[str, Any]
-CONTEXT_KINDS = (NETWORK, IPPOOL, NAD, NODE, VM)
+CONTEXT_KINDS = (NETWORK, IPPOOL, NAD, NODE, VM, TIER, NETWORKSET, GLOBALNETWORKSET)
 _ORDER = (
     "Namespace",
     "CustomResourceDefinition",
@@ -31,6 +31,9 @@ _ORDER = (
     "Network",
     "IPPool",
     "NetworkAttachmentDefinition",
+    "Tier",
+    "NetworkSet",
+    "GlobalNetworkSet",
     "*",
     "VirtualMachine",
     "VirtualMachineInstance",
@@ -106,8 +109,8 @@ async def prepare(cluster: Cluster, documents: list[Document]) -> Plan:
     return plan
 
 
-async def commit(cluster: Cluster, plan: Plan, journal: Journal) -> AsyncIterator[Change]:
-    """Apply what changes, in order, each journalled before the next; yields each change once it is done.
+async def commit(cluster: Cluster, plan: Plan, journal: Journal, what: str = "apply") -> AsyncIterator[Change]:
+    """Apply what changes, in order, each journalled as `what` before the next; yields each change once it is done.
 
     Raises JournalError before anything is applied when nothing could be recorded, ApplyError when the server refuses.
     """
@@ -117,12 +120,12 @@ async def commit(cluster: Cluster, plan: Plan, journal: Journal) -> AsyncIterato
     for change in plan.changes:
         if change.action != "unchanged":
             try:
-                after, _ = await cluster.apply(change.document.object)
+                after, _ = await cluster.apply(change.document.object, force=change.document.take_over)
             except BasculeError as error:
                 cause = f"{error.message}; applied before it: {', '.join(done) or 'nothing'}; after it: nothing"
                 raise ApplyError(f"{change.document.label} was not applied", cause, error.fix) from error
             try:
-                journal.append("apply", change.before, after)
+                journal.append(what, change.before, after)
             except JournalError as error:
                 error.cause = f"{change.document.label} was applied without a record: {error.cause}"
                 raise

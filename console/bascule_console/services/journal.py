@@ -16,7 +16,7 @@ from typing import Any
 from bascule.errors import RefusedError
 from bascule.journal import Entry, Record, Reference, Undo, Verdict, encode, verify
 from bascule.journal.chain import read
-from bascule_console.services.manifests import portable
+from bascule_console.store.documents import portable
 
 Obj = dict[str, Any]
 SECRET_KEYS = ("data", "stringData")

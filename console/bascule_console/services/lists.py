@@ -19,11 +19,13 @@ class NoSuchVm(BasculeError):
     """A VM that the cluster does not have."""
 
 
-async def load(cluster: Cluster) -> Inventory:
-    """Nodes, attachments, VMs, instances and migrations as they are now."""
+async def load(cluster: Cluster, kinds: tuple[Kind, ...] = KINDS) -> Inventory:
+    """Every object of `kinds` as it is now. The first kind must be readable; one of the others counts as empty when it
+    is not served or not allowed."""
+    first, *others = kinds
     inventory = Inventory(Topics())
-    lists = await asyncio.gather(cluster.list(NODE), *(list_if_served(cluster, kind) for kind in KINDS[1:]))
-    for kind, objects in zip(KINDS, lists, strict=True):
+    lists = await asyncio.gather(cluster.list(first), *(list_if_served(cluster, kind) for kind in others))
+    for kind, objects in zip(kinds, lists, strict=True):
         for obj in objects:
             inventory.put(kind.plural, obj)
         inventory.mark_synced(kind.plural)

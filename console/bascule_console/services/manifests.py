@@ -21,7 +21,6 @@ from bascule.errors import UsageError
 
 MAX_BYTES = 16 << 20
 MAX_NODES = 500_000
-SERVER_METADATA = ("managedFields", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink")
 _PREFIX = "tag:yaml.org,2002:"
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
@@ -32,11 +31,15 @@ class ManifestError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One API object, and for each field path (spec.l2Bridge.vlans[0]) the line in the file where it stands."""
+    """One API object, and for each field path (spec.l2Bridge.vlans[0]) the line in the file where it stands.
+
+    `take_over`: fields that another manager owns become Bascule's, instead of being a conflict.
+    """
 
     object: dict[str, Any]
     file: str
     lines: dict[str, int] = field(repr=False)
+    take_over: bool = False
 
     def at(self, path: str = "") -> str:
         """`file:line` of a field, or of the nearest enclosing one that is in the file."""
@@ -49,12 +52,6 @@ class Document:
         """`Kind/name` or `Kind/namespace/name`, as in `bascule.lint.Finding.object`."""
         metadata = self.object["metadata"]
         return "/".join(part for part in (self.object["kind"], metadata.get("namespace"), metadata["name"]) if part)
-
-
-def portable(obj: dict[str, Any]) -> dict[str, Any]:
-    """The object as one would write it: without status and what the server fills in. Shares its parts with `obj`."""
-    metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_METADATA}
-    return {key: metadata if key == "metadata" else value for key, value in obj.items() if key != "status"}
 
 
 def load(paths: Iterable[str]) -> list[Document]:

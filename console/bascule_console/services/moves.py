@@ -16,6 +16,8 @@ from typing import Any
 
 from bascule.errors import BasculeError, PartialError, RefusedError, UsageError
 from bascule_console.services.agents import AgentError, Agents
+from bascule_console.services.phases import PhaseReader
+from bascule_console.services.phases import PhaseSeen as PhaseSeen
 from bascule_console.store.nodes import AgentTarget, agent_target, hostname, is_ready, node_name
 from bascule_console.store.vms import ENDED_PHASES, VmRow
 from bascule_kube import Cluster, Informer
@@ -38,15 +40,6 @@ class MoveTimeout(BasculeError):
 
 class NoRecord(PartialError):
     """The move ended, but no agent told what the network felt."""
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseSeen:
-    """The migration entered `phase`; `seconds` after it was created, by this machine's clock."""
-
-    phase: str
-    seconds: float
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,36 +87,34 @@ async def move(
     Raises MoveTimeout after `timeout` seconds, NoRecord when no record can be had, and what the API server refuses.
     """
     created = await cluster.create(migration(vm, node))
-    began = time.monotonic()
     meta = created["metadata"]
     async with aclosing(_phases(cluster, meta["namespace"], meta["name"], timeout)) as phases:
-        async for phase, detail in phases:
-            yield PhaseSeen(phase, time.monotonic() - began, detail)
+        async for phase in phases:
+            yield phase
     yield RecordReady(await fetch_record(cluster, agents, node_name(node), str(meta["uid"])))
 
 
-async def _phases(cluster: Cluster, namespace: str, name: str, timeout: float) -> AsyncGenerator[tuple[str, str], None]:
+async def _phases(cluster: Cluster, namespace: str, name: str, timeout: float) -> AsyncGenerator[PhaseSeen, None]:
     states: asyncio.Queue[Obj] = asyncio.Queue()
 
     def on_change(change: str, obj: Obj) -> None:
         if obj["metadata"]["name"] == name:
-            states.put_nowait({"status": {"phase": "Failed"}} if change == "DELETED" else obj)
+            gone = {"phase": "Failed", "migrationState": {"failureReason": "the migration was deleted"}}
+            states.put_nowait({"status": gone} if change == "DELETED" else obj)
 
     informer = Informer(cluster, VMIM, namespace, on_change=on_change)
     informer.start()
-    seen = ""
+    began, reader = time.monotonic(), PhaseReader()
     try:
         async with asyncio.timeout(timeout):
-            while seen not in ENDED_PHASES:
-                status = (await states.get()).get("status") or {}
-                phase = str(status.get("phase") or "Pending")
-                if phase != seen:
-                    seen = phase
-                    yield phase, str((status.get("migrationState") or {}).get("failureReason") or "")
+            while reader.phase not in ENDED_PHASES:
+                state = await states.get()
+                for seen in reader.read(state, time.monotonic() - began):
+                    yield seen
     except TimeoutError as error:
         raise MoveTimeout(
             f"the migration {namespace}/{name} did not end in {timeout:g} s",
-            cause=f"its phase is {seen or 'unknown'}",
+            cause=f"its phase is {reader.phase or 'unknown'}",
             fix="it still runs: look at it with bascule moves list, or allow more with --timeout",
         ) from error
     finally:

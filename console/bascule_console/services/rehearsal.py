@@ -6,18 +6,16 @@ under the same name in a namespace that exists, so that its schema and the serve
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from bascule_console.services.cluster import list_if_served
-from bascule_console.services.manifests import Document, portable
+from bascule_console.services.manifests import Document
+from bascule_console.store.documents import diff
 from bascule_kube import Cluster, Kind
 from bascule_kube.cluster import Applied, Obj
-from bascule_kube.errors import Forbidden, NotFound, NotServed
+from bascule_kube.errors import Conflict, Forbidden, NotFound, NotServed
 from bascule_kube.kinds import NAMESPACE
 
 
@@ -62,8 +60,18 @@ class Rehearsal:
             return Change(document, None, after, warnings, diff(None, after or obj, document.label))
         namespace = obj["metadata"].get("namespace") or self._cluster.namespace
         before = await _or_none(self._cluster.get(kind, obj["metadata"]["name"], namespace))
-        after, warnings = await self._cluster.apply(obj, dry_run=True)
+        after, warnings = await self._tried(document)
         return Change(document, before, after, warnings, diff(before, after, document.label))
+
+    async def _tried(self, document: Document) -> Applied:
+        """The dry run; what it takes over from others is said as a warning."""
+        try:
+            return await self._cluster.apply(document.object, dry_run=True)
+        except Conflict as error:
+            if not document.take_over:
+                raise
+            after, warnings = await self._cluster.apply(document.object, dry_run=True, force=True)
+            return after, [*warnings, *(f"{cause.field} is taken over: {cause.message}" for cause in error.causes)]
 
     async def _elsewhere(self, kind: Kind, obj: Obj) -> Applied | None:
         """Try it in the first namespace without an object of its name; None when there is none, or no right there."""
@@ -98,18 +106,8 @@ class Rehearsal:
         return any(isinstance(entry, dict) and entry.get("kind") == obj["kind"] for entry in names)
 
 
-def diff(before: Obj | None, after: Obj, label: str) -> str:
-    """Unified diff of the two as YAML, without status and what the server fills in; "" when they are equal."""
-    old, new = (_yaml_lines(obj) for obj in (before, after))
-    return "\n".join(difflib.unified_diff(old, new, f"live/{label}", f"new/{label}", lineterm="", n=3))
-
-
 async def _or_none(request: Coroutine[Any, Any, Obj]) -> Obj | None:
     try:
         return await request
     except NotFound:
         return None
-
-
-def _yaml_lines(obj: Obj | None) -> list[str]:
-    return [] if obj is None else yaml.safe_dump(portable(obj), sort_keys=True, default_flow_style=False).splitlines()

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from bascule.errors import BasculeError, PartialError
 from bascule_console.services.agents import Agents
 from bascule_console.services.cluster import list_if_served
-from bascule_console.store.nodes import AgentTarget, agent_target, is_ready, network_conditions, node_name
+from bascule_console.store.nodereports import node_document
+from bascule_console.store.nodes import AgentTarget, agent_target, node_name
 from bascule_kube import Cluster
 from bascule_kube.kinds import LEASE, NODE
 
@@ -59,19 +60,10 @@ async def node_reports(cluster: Cluster, agents: Agents, only: str = "") -> tupl
     leases = {lease["metadata"]["name"]: lease for lease in await list_if_served(cluster, LEASE)}
     answers = Answers()
     reports = await ask_all(nodes, agents.node_report, answers)
-    documents = [_document(node, reports.get(node_name(node)), leases) for node in nodes]
+    documents = [node_document(node, reports.get(node_name(node)), _renewed(leases, node_name(node))) for node in nodes]
     return sorted(documents, key=lambda document: str(document["name"])), answers
 
 
-def _document(
-    node: Mapping[str, Any], report: dict[str, Any] | None, leases: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    name = node_name(node)
-    document: dict[str, Any] = {"name": name, "agent": None, "trunk": None, "bridges": [], "ports": []}
-    document |= report or {}
-    if document["agent"] is not None and not document["agent"].get("seen"):
-        renewed = (leases.get(f"agent-{name}") or {}).get("spec") or {}
-        document["agent"]["seen"] = str(renewed.get("renewTime") or "")
-    document["ready"] = is_ready(node)
-    document["conditions"] = network_conditions(node)
-    return document
+def _renewed(leases: Mapping[str, Mapping[str, Any]], node: str) -> str:
+    spec = (leases.get(f"agent-{node}") or {}).get("spec") or {}
+    return str(spec.get("renewTime") or "")

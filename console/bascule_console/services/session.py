@@ -1,34 +1,38 @@
 """A console's live connection: cluster, watches, agents and flow streams, all writing one store.
 
-The Kubernetes client takes half a second to import, so it is opened here, in a task that runs after the first paint.
+The Kubernetes client takes half a second to import, so everything that works (services/connection.py) is loaded by a
+thread after the first paint, while the screen already answers keys.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bascule.errors import BasculeError, UnreachableError
-from bascule_console.services.agents import Agents
-from bascule_console.services.streams import FlowStreams
-from bascule_console.services.watches import Watches
+from bascule_console.services.credentials import Access
+from bascule_console.services.secrets import Secret
 from bascule_console.store.store import Store
-from bascule_kube import Cluster
 
-DECAY_EVERY_S = 1.0
+if TYPE_CHECKING:
+    from bascule_console.services.agents import Agents
+    from bascule_console.services.journal import Journal
+    from bascule_kube import Cluster
 
 
 class Session:
     """One cluster as one user. `run` works until it is cancelled; `context` and `problem` say how it stands."""
 
-    def __init__(self, store: Store, kubeconfig: Path | None = None, context: str | None = None) -> None:
+    def __init__(
+        self, store: Store, kubeconfig: Path | None = None, context: str | None = None, token: Secret | None = None
+    ) -> None:
         self.store = store
         self.context = context or ""
         self.server = ""
         self.problem: BasculeError | None = None
-        self._kubeconfig = kubeconfig
-        self._wanted_context = context
+        self._access = Access(kubeconfig, context, "", token)
         self._cluster: Cluster | None = None
         self._agents: Agents | None = None
 
@@ -46,24 +50,18 @@ class Session:
             raise self.problem or UnreachableError("the cluster is not connected yet", fix="wait a moment")
         return self._agents
 
-    async def run(self) -> None:
-        """Connect, watch and follow until cancelled; what cannot be opened is left in `problem`."""
-        try:
-            cluster = self._cluster = await Cluster.open(self._kubeconfig, self._wanted_context)
-        except BasculeError as error:
-            self.problem = error
-            return
+    def journal(self) -> Journal:
+        """Where this session's changes are recorded."""
+        from bascule_console.services.journal import Journal, journal_path
+
+        return Journal(journal_path(), self.context, self.server)
+
+    def opened(self, cluster: Cluster, agents: Agents) -> None:
+        """The cluster is open: from here on it can be used."""
+        self._cluster, self._agents = cluster, agents
         self.context, self.server = cluster.context, cluster.server
-        agents = self._agents = Agents(cluster.bearer_token)
-        streams = FlowStreams(agents, self.store)
-        watches = Watches(cluster, self.store, streams.reconcile)
-        watches.start()
-        try:
-            while True:
-                self.store.flows.decay(time.time_ns())
-                await asyncio.sleep(DECAY_EVERY_S)
-        finally:
-            await watches.close()
-            await streams.close()
-            await agents.close()
-            await cluster.close()
+
+    async def run(self) -> None:
+        """Connect, watch, follow and look until cancelled; what cannot be opened is left in `problem`."""
+        connection = await asyncio.to_thread(importlib.import_module, "bascule_console.services.connection")
+        await connection.serve(self, self._access)

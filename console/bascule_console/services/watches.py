@@ -13,9 +13,9 @@ from bascule_console.store.nodes import AgentTarget, agent_target
 from bascule_console.store.store import Store
 from bascule_kube import Cluster, Informer, Kind
 from bascule_kube.informer import Obj
-from bascule_kube.kinds import NAD, NETWORK, NODE, VM, VMI, VMIM
+from bascule_kube.kinds import IPPOOL, NAD, NETWORK, NODE, VM, VMI, VMIM
 
-WATCHED: tuple[Kind, ...] = (NODE, NETWORK, NAD, VM, VMI, VMIM)
+WATCHED: tuple[Kind, ...] = (NODE, NETWORK, IPPOOL, NAD, VM, VMI, VMIM)
 HEALTH_EVERY_S = 0.5
 
 

@@ -5,12 +5,15 @@ Objects are the plain dicts of the API; views of them (VM rows, node facts) are 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from bascule_console.store.topics import INVENTORY, Topics
 
 Object = Mapping[str, Any]
+LOGGED = 32_768
 
 
 def object_key(obj: Object) -> str:
@@ -28,16 +31,32 @@ class Inventory:
         self._kinds: dict[str, dict[str, Object]] = {}
         self._synced: set[str] = set()
         self._problems: dict[str, str] = {}
+        self._log: deque[tuple[str, str]] = deque(maxlen=LOGGED)
+        self._logged = 0
 
     def put(self, kind: str, obj: Object) -> None:
         """Add or replace one object."""
-        self._kinds.setdefault(kind, {})[object_key(obj)] = obj
-        self._topics.touch(INVENTORY)
+        key = object_key(obj)
+        self._kinds.setdefault(kind, {})[key] = obj
+        self._note(kind, key)
 
     def remove(self, kind: str, key: str) -> None:
         """Forget one object; unknown keys are fine (a watch may repeat a deletion)."""
         if self._kinds.get(kind, {}).pop(key, None) is not None:
-            self._topics.touch(INVENTORY)
+            self._note(kind, key)
+
+    def changes(self, since: int) -> tuple[int, list[tuple[str, str]] | None]:
+        """(mark, what was put or removed after the mark `since`), as (kind, key); None when that is too long ago.
+
+        The first mark is 0. So a table of 20,000 rows makes anew the one that changed, not all of them.
+        """
+        behind = self._logged - since
+        return self._logged, None if behind > len(self._log) else list(islice(reversed(self._log), behind))
+
+    def _note(self, kind: str, key: str) -> None:
+        self._log.append((kind, key))
+        self._logged += 1
+        self._topics.touch(INVENTORY)
 
     def mark_synced(self, kind: str) -> None:
         """A complete list of `kind` has arrived: from here on, nothing means that there is nothing."""
@@ -66,6 +85,10 @@ class Inventory:
         else:
             self._problems.pop(kind, None)
         self._topics.touch(INVENTORY)
+
+    def silent(self) -> bool:
+        """Whether nothing that was read before can be read now: the API server is gone, not one kind."""
+        return bool(self._synced) and self._synced <= self._problems.keys()
 
     def problems(self) -> dict[str, str]:
         """Kinds that cannot be read now, with the reason."""

@@ -12,6 +12,11 @@ INVENTORY = "inventory"
 FLOWS = "flows"
 AGENTS = "agents"
 MOVES = "moves"
+RIGHTS = "rights"
+FINDINGS = "findings"
+JOURNAL = "journal"
+REPORTS = "reports"
+ADDRESSES = "addresses"
 
 
 class Subscription:
@@ -20,6 +25,10 @@ class Subscription:
     def __init__(self, topics: Topics, names: tuple[str, ...]) -> None:
         self._topics = topics
         self._seen: dict[str, int] = dict.fromkeys(names, -1)
+
+    def waiting(self) -> bool:
+        """Whether `take` would return anything."""
+        return any(self._topics.version(name) != seen for name, seen in self._seen.items())
 
     def take(self) -> frozenset[str]:
         """The topics that changed since the last call; the first call returns all of them."""

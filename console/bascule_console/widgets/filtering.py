@@ -1,11 +1,13 @@
-"""The `/` filter over a table: one case-insensitive regular expression, `!` before it inverts. Pure."""
+"""The `/` filter over a table: a case-insensitive regular expression, `!` inverts; `-l` a label selector. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bascule.errors import UsageError
+from bascule_console.widgets.labels import Requirement, parse_labels
 
 
 class FilterError(UsageError):
@@ -19,6 +21,11 @@ class TextFilter:
     text: str = ""
     inverted: bool = False
     pattern: re.Pattern[str] | None = None
+    labels: tuple[Requirement, ...] = ()
+
+    def keeps_labels(self, labels: Mapping[str, str]) -> bool:
+        """Whether a row with these labels stays; asked only where `labels` is set."""
+        return all(requirement.holds(labels) for requirement in self.labels)
 
     def keeps(self, haystack: str) -> bool:
         """Whether a row with this searchable text stays."""
@@ -29,6 +36,8 @@ class TextFilter:
 
 def parse_filter(text: str) -> TextFilter:
     """A filter from what was typed; FilterError names the place where the expression breaks."""
+    if re.match(r"-l(\s|$)", text):
+        return _by_labels(text)
     inverted = text.startswith("!")
     body = text[1:] if inverted else text
     if not body:
@@ -43,3 +52,11 @@ def parse_filter(text: str) -> TextFilter:
             fix="put a backslash before ( [ * + ? . to search for the character itself",
         ) from error
     return TextFilter(text, inverted, pattern)
+
+
+def _by_labels(text: str) -> TextFilter:
+    try:
+        return TextFilter(text, labels=parse_labels(text[2:].strip()))
+    except ValueError as error:
+        fix = "write it as for kubectl: -l app=web,tier!=db"
+        raise FilterError(f"filter {text!r} is no label selector", cause=str(error), fix=fix) from error

@@ -22,10 +22,11 @@ class Glyphs:
     rule: str
     up: str
     down: str
+    into: str
 
 
-UNICODE = Glyphs("✓", "✗", "~", "?", "·", "→", "←", "→", "…", "·", "─", "▲", "▼")
-ASCII = Glyphs("+", "x", "~", "?", ".", ">", "<", ">", "~", "|", "-", "^", "v")
+UNICODE = Glyphs("✓", "✗", "~", "?", "·", "→", "←", "→", "…", "·", "─", "▲", "▼", "›")
+ASCII = Glyphs("+", "x", "~", "?", ".", ">", "<", ">", "~", "|", "-", "^", "v", ">")
 
 
 def glyphs(*, ascii_only: bool) -> Glyphs:

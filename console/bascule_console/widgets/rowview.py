@@ -6,9 +6,10 @@ the rows as they were while the source keeps taking in, and says how many are ne
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from bascule_console.widgets.columns import Column
 from bascule_console.widgets.filtering import TextFilter
@@ -16,6 +17,8 @@ from bascule_console.widgets.filtering import TextFilter
 R = TypeVar("R")
 MANY_ROWS = 5_000
 REORDER_EVERY_S = 0.5
+SLICE_S = 0.02  # how long one update may look at rows it has not judged yet, before keys get their turn
+SLICE_ROWS = 256
 
 
 class RowSource(Protocol[R]):
@@ -39,6 +42,9 @@ class RowSource(Protocol[R]):
     def searchable(self, row: R) -> str:
         """The text that a filter looks at."""
 
+    def labels(self, row: R) -> Mapping[str, str]:
+        """The labels of the object behind the row, for `-l`; none where nothing has labels."""
+
 
 @dataclass(frozen=True)
 class Sort:
@@ -61,11 +67,13 @@ class RowView(Generic[R]):
         self.follow = False
         self.frozen = False
         self._held: Mapping[Hashable, R] = {}
-        self._index: dict[Hashable, int] = {}
+        self._at = 0  # where the cursor was last seen
+        self._facts: dict[Hashable, tuple[R, bool, Any]] = {}
         self._version = -1
         self._clock = clock
         self._ordered_at = -REORDER_EVERY_S
         self._stale = False
+        self._unjudged = False
         self._mark = (0, 0)
 
     def __len__(self) -> int:
@@ -77,18 +85,38 @@ class RowView(Generic[R]):
 
     def update(self) -> bool:
         """Take in what changed; True when something visible may differ. Frozen: never."""
+        if self._unjudged:
+            self._reorder()
+            return True
         if self.frozen or (self.source.version == self._version and not self._stale):
             return False
         self._version = self.source.version
         many = len(self._current()) > MANY_ROWS
-        self._stale = many and self._clock() - self._ordered_at < REORDER_EVERY_S
-        if not self._stale:
+        if many and self._clock() - self._ordered_at < REORDER_EVERY_S:
+            self._stale = True
+        else:
+            self._stale = False
             self._reorder()
         return True
 
+    @property
+    def owes(self) -> bool:
+        """Whether rows are left to judge: call `update` again soon, also when nothing changes."""
+        return self._unjudged
+
     def cursor_position(self) -> int:
         """Where the cursor's row is now; 0 when it has none or its row left."""
-        return self._index.get(self.cursor, 0)
+        order, at = self.order, self._at
+        if not (at < len(order) and order[at] == self.cursor):
+            self._at = self.position(self.cursor) or 0
+        return self._at
+
+    def position(self, key: Hashable) -> int | None:
+        """Where the row of that identity is; None when it is not shown."""
+        try:
+            return self.order.index(key)
+        except ValueError:
+            return None
 
     def cursor_row(self) -> R | None:
         """The row under the cursor, or None in an empty table."""
@@ -101,15 +129,17 @@ class RowView(Generic[R]):
         position = max(0, min(len(self.order) - 1, position))
         if position < self.cursor_position():
             self.follow = False
-        self.cursor = self.order[position]
+        self.cursor, self._at = self.order[position], position
 
     def set_filter(self, wanted: TextFilter) -> None:
         """Show only rows that `wanted` keeps; also while frozen, over the held rows."""
         self.filter = wanted
+        self._facts.clear()
         self._reorder()
 
     def set_sort(self, sort: Sort) -> None:
         """Order by `sort` from now on; any order but that of arrival ends follow mode."""
+        self._facts.clear()
         self.sort = sort
         if sort.column:
             self.follow = False
@@ -137,26 +167,54 @@ class RowView(Generic[R]):
 
     def _reorder(self) -> None:
         rows = self._current()
-        keeps, text = self.filter.keeps, self.source.searchable
-        unfiltered = self.filter.pattern is None
-        order = list(rows) if unfiltered else [key for key, row in rows.items() if keeps(text(row))]
         column = self.columns.get(self.sort.column)
+        unfiltered = self.filter.pattern is None and not self.filter.labels
+        if column is None and unfiltered:
+            order = list(rows)
+        else:
+            self._judge(rows, column)
+            facts = self._facts
+            order = [key for key in rows if key in facts and facts[key][1]]
         if column is not None:
-            rank = column.order
-            order.sort(key=lambda key: rank(rows[key]), reverse=self.sort.reverse)
+            order.sort(key=lambda key: self._facts[key][2], reverse=self.sort.reverse)
         elif self.sort.reverse:
             order.reverse()
-        self._keep_cursor(order)
-        self.order = order
+        if order != self.order:
+            self._keep_cursor(order)
+            self.order = order
         self._ordered_at = self._clock()
+
+    def _judge(self, rows: Mapping[Hashable, R], column: Column[R] | None) -> None:
+        """Filter and rank the rows that are new or changed; of very many, as much as a slice of time allows."""
+        facts, known = self._facts, self._facts.get
+        stale = [key for key, row in rows.items() if (fact := known(key)) is None or fact[0] is not row]
+        self._unjudged = False
+        ends = time.perf_counter() + SLICE_S
+        for at, key in enumerate(stale):
+            if at % SLICE_ROWS == SLICE_ROWS - 1 and len(rows) > MANY_ROWS and time.perf_counter() > ends:
+                self._unjudged = True
+                return
+            row = rows[key]
+            kept = self._keeps(row)
+            facts[key] = (row, kept, column.order(row) if column is not None and kept else None)
+        if len(facts) > 2 * len(rows) + SLICE_ROWS:  # of rows that left
+            self._facts = {key: facts[key] for key in rows}
+
+    def _keeps(self, row: R) -> bool:
+        if self.filter.labels:
+            return self.filter.keeps_labels(self.source.labels(row))
+        return self.filter.pattern is None or self.filter.keeps(self.source.searchable(row))
 
     def _keep_cursor(self, order: list[Hashable]) -> None:
         old = self.cursor_position()
-        self._index = {key: at for at, key in enumerate(order)}
         if not order:
             return
         if self.follow:
-            self.cursor = order[-1]
-        elif self.cursor not in self._index:
+            self.cursor, self._at = order[-1], len(order) - 1
+            return
+        try:
+            self._at = order.index(self.cursor)
+        except ValueError:
             # The row left: its neighbour takes the cursor, so that the eye stays where it was.
-            self.cursor = order[min(old, len(order) - 1)]
+            self._at = min(old, len(order) - 1)
+            self.cursor = order[self._at]

@@ -23,6 +23,7 @@ from bascule_console.widgets.columns import GAP, Column, Placed, cell, fit
 from bascule_console.widgets.filtering import TextFilter
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.rowview import RowSource, RowView, Sort
+from bascule_console.widgets.theme import bar, ink
 
 R = TypeVar("R")
 CACHED_STRIPS = 512
@@ -31,10 +32,6 @@ CACHED_STRIPS = 512
 class GridTable(ScrollView, Generic[R], can_focus=True):
     """Rows by identity, columns by priority, sort, follow, freeze. `tick` is called by the screen's clock."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *("grid--header", "grid--cursor", "grid--cursor-blurred", "grid--muted", "grid--name", "grid--port"),
-        *("grid--good", "grid--deny", "grid--bad", "grid--busy", "grid--unknown"),
-    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Down", show=False, id="grid.down"),
         Binding("up,k", "move(-1)", "Up", show=False, id="grid.up"),
@@ -60,9 +57,10 @@ class GridTable(ScrollView, Generic[R], can_focus=True):
         super().__init__(id=id)
         self.columns = columns
         self.view: RowView[R] = RowView(source, columns, time.monotonic)
-        self.view.follow = follow
+        self.view.follow = self._follows = follow
         self.glyphs = glyphs
         self._row_tone = row_tone
+        self._inks: dict[str, Style] = {}
         self._placed: tuple[Placed[R], ...] = ()
         self._strips: dict[Hashable, tuple[R, tuple[bool, bool, int], Strip]] = {}
 
@@ -75,10 +73,29 @@ class GridTable(ScrollView, Generic[R], can_focus=True):
         self._reshape()
         return True
 
+    def set_columns(self, columns: Sequence[Column[R]]) -> None:
+        """Show other columns from now on, where what there is to show makes them (a column per node)."""
+        self.columns = columns
+        self.view.columns = {column.id: column for column in columns}
+        self.on_resize()
+
+    @property
+    def hidden_columns(self) -> int:
+        """How many columns do not fit."""
+        return len(self.columns) - len(self._placed) if self._placed else 0
+
     def set_filter(self, wanted: TextFilter) -> None:
         """Show only rows that `wanted` keeps."""
         self.view.set_filter(wanted)
         self._reshape()
+
+    def show_key(self, key: Hashable) -> bool:
+        """Put the cursor on the row of that identity; False when there is none."""
+        position = self.view.position(key)
+        if position is None:
+            return False
+        self._go(position)
+        return True
 
     def toggle_freeze(self) -> None:
         """Hold the view or let it catch up."""
@@ -113,8 +130,8 @@ class GridTable(ScrollView, Generic[R], can_focus=True):
         self._go(0)
 
     def action_last(self) -> None:
-        """Last row; in order of arrival this follows what comes."""
-        self.view.follow = not self.view.sort.column
+        """Last row; where rows arrive one after the other, in that order, this follows what comes."""
+        self.view.follow = self._follows and not self.view.sort.column
         self._go(len(self.view) - 1)
 
     def on_click(self, event: events.Click) -> None:
@@ -135,6 +152,7 @@ class GridTable(ScrollView, Generic[R], can_focus=True):
     def notify_style_update(self) -> None:
         """Cached lines carry the old theme's colours."""
         self._strips.clear()
+        self._inks.clear()
         super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
@@ -188,10 +206,16 @@ class GridTable(ScrollView, Generic[R], can_focus=True):
         return self._style("cursor" if self.has_focus else "cursor-blurred")
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"grid--{name}")
+        found = self._inks.get(name)
+        if found is None:
+            found = self._inks[name] = bar(self.app, name)
+        return found
 
     def _ink(self, tone: str) -> Style:
-        return self.get_component_rich_style(f"grid--{tone}", partial=True)
+        found = self._inks.get(tone)
+        if found is None:
+            found = self._inks[tone] = ink(self.app, tone)
+        return found
 
     # -- inner -----------------------------------------------------------------------------------------------
 

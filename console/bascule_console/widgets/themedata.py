@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,42 @@ BASE = (
     *("primary", "secondary", "accent", "foreground", "background", "surface", "panel"),
     *("success", "warning", "error"),
 )
+# Where each ink stands: every ink on every ground, and these pairs. tests/console hold them to 4.5:1, and what screens
+# really paint to the same.
+INKS = (
+    *("foreground", "verdict-allow", "verdict-deny", "verdict-drop", "verdict-unknown"),
+    *("severity-error", "severity-warning", "severity-info", "name", "port", "muted", "success", "warning", "error"),
+)
+GROUNDS = ("background", "surface", "panel")
+PAIRS = (
+    *(("cursor-ink", "cursor"), ("cursor-blurred-ink", "cursor-blurred"), ("header-ink", "header")),
+    *(("banner-ink", "banner"), ("guarded-ink", "guarded")),
+    *(
+        ("verdict-allow", "header"),
+        ("severity-error", "header"),
+        ("severity-warning", "header"),
+        ("foreground", "header"),
+    ),
+)
+ANSI = {
+    "ansi_black": ("#000000", "#000000"),
+    "ansi_red": ("#cd0000", "#aa0000"),
+    "ansi_green": ("#00cd00", "#00aa00"),
+    "ansi_yellow": ("#cdcd00", "#aa5500"),
+    "ansi_blue": ("#0000ee", "#0000aa"),
+    "ansi_magenta": ("#cd00cd", "#aa00aa"),
+    "ansi_cyan": ("#00cdcd", "#00aaaa"),
+    "ansi_white": ("#e5e5e5", "#aaaaaa"),
+    "ansi_bright_black": ("#7f7f7f", "#555555"),
+    "ansi_bright_red": ("#ff0000", "#ff5555"),
+    "ansi_bright_green": ("#00ff00", "#55ff55"),
+    "ansi_bright_yellow": ("#ffff00", "#ffff55"),
+    "ansi_bright_blue": ("#5c5cff", "#5555ff"),
+    "ansi_bright_magenta": ("#ff00ff", "#ff55ff"),
+    "ansi_bright_cyan": ("#00ffff", "#55ffff"),
+    "ansi_bright_white": ("#ffffff", "#ffffff"),
+}
+"""The 16 colours as xterm and as the Linux console show them by default: a user's own palette cannot be known."""
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -31,22 +67,39 @@ class ThemeError(UsageError):
 
 @dataclass(frozen=True)
 class ThemeData:
-    """One theme: Textual's base colours, our roles, and which colours must stand out from which."""
+    """One theme: Textual's base colours and our roles, `#rrggbb` or, where `ansi`, the terminal's own 16."""
 
     name: str
     dark: bool
+    ansi: bool
     base: dict[str, str]
     roles: dict[str, str]
-    inks: tuple[str, ...]
-    grounds: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
 
     def contrasts(self) -> Iterator[tuple[str, str, float]]:
-        """Every (ink, ground, contrast) that the theme promises to keep readable."""
-        every = [(ink, ground) for ink in (*self.inks, "foreground") for ground in self.grounds]
+        """Every (ink, ground, contrast) that must be readable; the worse palette counts for the 16 colours."""
         colors = {**self.base, **self.roles}
-        for ink, ground in (*every, *self.pairs):
-            yield ink, ground, contrast(colors[ink], colors[ground])
+        for ink, ground in (*((ink, ground) for ink in INKS for ground in GROUNDS), *PAIRS):
+            shown = zip(rgb(colors[ink]), rgb(colors[ground]), strict=True)
+            yield ink, ground, min(contrast(one, other) for one, other in shown)
+
+
+def rgb(color: str) -> tuple[str, str]:
+    """What a colour looks like on the two palettes: a `#rrggbb` is the same on both."""
+    return ANSI.get(color, (color, color))
+
+
+def choose_theme(wanted: str, environ: Mapping[str, str]) -> str:
+    """The theme's full name: what is wanted, else the one that suits the terminal's colours (as Rich detects them)."""
+    return f"bascule-{wanted or ('ansi' if _sixteen_colors(environ) else 'dark')}"
+
+
+def _sixteen_colors(environ: Mapping[str, str]) -> bool:
+    forced = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if forced != "auto":
+        return forced == "standard"
+    if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
+        return False
+    return environ.get("TERM", "").strip().lower().rpartition("-")[2] not in ("256color", "kitty", "direct")
 
 
 def themes_folder() -> Path:
@@ -67,11 +120,9 @@ def load_theme(path: Path) -> ThemeData:
     return ThemeData(
         name=document["name"],
         dark=bool(document.get("dark", True)),
+        ansi=bool(document.get("ansi")),
         base=_colors(path, document, "base", BASE),
         roles=_colors(path, document, "roles", ROLES),
-        inks=tuple(document.get("inks") or ()),
-        grounds=tuple(document.get("grounds") or ()),
-        pairs=tuple((str(a), str(b)) for a, b in document.get("pairs") or ()),
     )
 
 
@@ -82,12 +133,13 @@ def contrast(one: str, other: str) -> float:
 
 
 def _colors(path: Path, document: dict[str, Any], section: str, names: tuple[str, ...]) -> dict[str, str]:
-    given = document.get(section) or {}
+    given, ansi = document.get(section) or {}, bool(document.get("ansi"))
     for name in names:
-        if not _HEX.fullmatch(str(given.get(name, ""))):
+        color = str(given.get(name, ""))
+        if not (color in ANSI if ansi else _HEX.fullmatch(color)):
             raise ThemeError(
                 f"{path}: {section}.{name} is {given.get(name)!r}",
-                cause="a colour is # and six hexadecimal digits",
+                cause=f"a colour is one of {', '.join(ANSI)}" if ansi else "a colour is # and six hexadecimal digits",
                 fix="compare it with themes/dark.yaml",
             )
     unknown = sorted(set(given) - set(names))

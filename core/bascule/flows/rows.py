@@ -6,6 +6,7 @@ a row; nothing is parsed. Text that came from outside (VM names) is passed on as
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from typing import Any, TypedDict
 
@@ -105,6 +106,19 @@ def rows(records: NDArray[Any], node: str, names: Names) -> list[Row]:
         _row(ports[numbers[0]], names, numbers, raw)
         for numbers, raw in zip(zip(*columns, strict=True), zip(*addresses, strict=True), strict=True)
     ]
+
+
+_HEAD, _PORTS, _TAIL = struct.Struct("<I4B"), struct.Struct(">HH"), struct.Struct("<I4Q")
+
+
+def row(raw: bytes, node: str, names: Names) -> Row:
+    """The row of one record's bytes seen on `node`: as `rows` gives it, without numpy's cost for a single one."""
+    ifindex, direction, verdict, reason, proto = _HEAD.unpack_from(raw)
+    ethertype, vlan = int.from_bytes(raw[20:22], "big"), int.from_bytes(raw[22:24], "little")
+    rule, packets, size, _, last = _TAIL.unpack_from(raw, 36)
+    numbers = (ifindex, direction, verdict, reason, proto, ethertype, vlan, *_PORTS.unpack_from(raw, 32))
+    addresses = (raw[8:14], raw[14:20], raw[24:28], raw[28:32])
+    return _row(names.port(node, ifindex), names, (*numbers, rule, packets, size, last), addresses)
 
 
 _NUMBERS = (

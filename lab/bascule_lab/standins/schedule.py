@@ -21,8 +21,9 @@ class Unschedulable(BasculeError):
 def choose(
     pod: Obj, nodes: Iterable[Obj], load: Mapping[str, int], same_app: Mapping[str, int], avoid: str = ""
 ) -> str:
-    """Name of the node for `pod`; `load` counts launcher pods by node and `same_app` those of the same app; `avoid` may not be
-    taken (a move's source).
+    """Name of the node for `pod`; `load` counts launcher pods by node and `same_app` those of the same app.
+
+    `avoid` may not be taken (a move's source).
 
     Raises Unschedulable, naming what every node lacks.
     """

@@ -74,15 +74,15 @@ def flow_columns(glyphs: Glyphs) -> list[Column[FlowLine]]:
         return f"{size(line.byte_rate)}/s" if line.byte_rate else ""
 
     return [
-        Column("time", "TIME", 8, _clock, lambda f: f.row["time"], priority=7, tone=lambda _: "muted"),
+        Column("time", "TIME", 8, _clock, lambda f: f.last_ns, priority=7, tone=lambda _: "muted"),
         Column("node", "NODE", 6, lambda f: f.row["node"], lambda f: f.row["node"], priority=9, grow=1, most=14),
         Column("vm", "PORT", 10, port, lambda f: f.row["vm"], priority=3, tone=lambda _: "name", grow=1, most=20),
         Column("vlan", "VLAN", 4, lambda f: str(f.row["vlan"]), lambda f: f.row["vlan"], priority=4, right=True),
         Column("src", "SOURCE", 13, lambda f: end(f, "src"), lambda f: end(f, "src"), grow=3, most=34),
         Column("dst", "DESTINATION", 13, lambda f: end(f, "dst"), lambda f: end(f, "dst"), grow=3, most=34),
         Column("proto", "PROTO", 5, lambda f: f.row["proto"], lambda f: f.row["proto"], priority=5),
-        Column("packets", "PKTS", 5, lambda f: count(f.row["packets"]), lambda f: f.row["packets"], 6, right=True),
-        Column("bytes", "BYTES", 6, lambda f: size(f.row["bytes"]), lambda f: f.row["bytes"], 2, right=True),
+        Column("packets", "PKTS", 5, lambda f: count(f.packets), lambda f: f.packets, 6, right=True),
+        Column("bytes", "BYTES", 6, lambda f: size(f.octets), lambda f: f.octets, 2, right=True),
         Column("rate", "RATE", 8, rate, lambda f: f.byte_rate, priority=8, right=True),
         Column("verdict", "VERDICT", 9, verdict, lambda f: f.row["verdict"], tone=flow_tone, grow=2, most=34),
     ]

@@ -16,18 +16,10 @@ from textual.widgets.option_list import Option
 from bascule.text import escape
 from bascule_console.actions.bindings import confirm_text
 from bascule_console.actions.registry import action
+from bascule_console.screens.dialogs import DIALOG_CSS
 from bascule_console.store.nodes import agent_target, is_ready, node_name
 from bascule_console.store.vms import VmRow
 from bascule_console.widgets.glyphs import Glyphs
-
-DIALOG_CSS = """
-{name} {{ align: center middle; background: $background 60%; }}
-{name} > Vertical {{
-    width: 76; max-width: 100%; height: auto; max-height: 100%;
-    background: $surface; color: $foreground; border: round $primary; padding: 0 1;
-}}
-{name} Static {{ height: auto; }}
-"""
 
 
 class ChooseNode(ModalScreen[str | None]):

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from bascule.errors import BasculeError
 from bascule.text import escape
-from bascule_console.screens.move.choose import DIALOG_CSS
+from bascule_console.screens.dialogs import DIALOG_CSS
 from bascule_console.screens.move.record import record_text
 from bascule_console.services.moves import PhaseSeen, RecordReady
 from bascule_console.store.store import Store
@@ -76,9 +76,16 @@ class MoveProgress(ModalScreen[None]):
             return
         text = Text()
         for at, phase in enumerate(self._phases):
-            text.append(escape(f"{self._symbol(at)} {phase.phase:<18} {phase.seconds:6.2f} s  {phase.detail}").rstrip())
-            text.append("\n")
+            words = f"{self._symbol(at)} {phase.phase:<18} {phase.after:>8}  {self._took(at):<12} {phase.detail}"
+            text.append(escape(words.rstrip()) + "\n")
         self.query_one("#phases", Static).update(text)
+
+    def _took(self, at: int) -> str:
+        """How long the phase lasted; nothing while it lasts, or when whole seconds are all that is known."""
+        phase, after = self._phases[at], self._phases[at + 1 : at + 2]
+        if not after or not (phase.exact and phase.own and after[0].exact and after[0].own):
+            return ""
+        return f"took {after[0].seconds - phase.seconds:.2f} s"
 
     def _symbol(self, at: int) -> str:
         phase = self._phases[at].phase
@@ -93,11 +100,13 @@ class MoveProgress(ModalScreen[None]):
             verdict = str(event.record.get("verdict"))
             self.app.notify(f"{escape(self._vm.key)} moved: {verdict}; r on the VM shows the record", markup=False)
             return
-        # The record names the phases itself; on a small terminal there is no room for both.
-        took = f"{self._phases[-1].phase} after {self._phases[-1].seconds:.2f} s" if self._phases else ""
-        self.query_one("#phases", Static).update(
-            Text(f"{self._symbol(len(self._phases) - 1)} {escape(took)}" if took else "")
-        )
+        # One line, or two on a small terminal: the record needs the room.
+        words = ""
+        if self._phases:
+            *before, last = self._phases
+            each = f" {self._glyphs.dot} ".join(f"{phase.phase} {phase.after}" for phase in before)
+            words = f"{self._symbol(len(before))} {last.phase} after {last.after}" + (f": {each}" if each else "")
+        self.query_one("#phases", Static).update(Text(escape(words)))
         text = record_text(self.app, event.record, ascii_only=self._glyphs is ASCII)
         self.query_one("#record", Static).update(text)
         self.query_one("#keys", Static).update("esc close   r on the VM shows this again")

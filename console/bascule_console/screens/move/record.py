@@ -13,9 +13,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from bascule.text import escape
+from bascule_console.widgets.theme import rich_color
 
 DIALOG, EDGES = 100, 5  # the dialog's width in cells; its border, padding and scrollbar
-_INK = {"kept": "verdict-allow", "broken": "verdict-drop", "unknown": "verdict-unknown"}
+_INK = {"kept": "verdict-allow", "broken": "verdict-drop"}
 
 
 def record_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool) -> Text:
@@ -23,7 +24,7 @@ def record_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool) -
     from bascule.continuity import summary_lines  # not before a move: most sessions never need it
 
     first, *rest = [escape(line) for line in summary_lines(record, min(DIALOG, app.size.width) - EDGES, ascii_only)]
-    ink = app.theme_variables.get(_INK.get(str(record.get("verdict")), "verdict-unknown"), "")
+    ink = rich_color(app, _INK.get(str(record.get("verdict")), "verdict-unknown"))
     return Text.assemble((first, f"bold {ink}"), *(f"\n{line}" for line in rest))
 
 

@@ -1,0 +1,1 @@
+"""Addresses: who claims them, what answers, what conflicts."""

@@ -1,0 +1,1 @@
+"""Flows: every flow of every port, live."""

@@ -1,0 +1,1 @@
+"""Moves: every live migration and its cut-over record."""

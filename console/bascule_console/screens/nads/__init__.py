@@ -1,0 +1,1 @@
+"""NADs: which segment each leads to."""

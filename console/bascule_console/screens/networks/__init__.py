@@ -1,0 +1,1 @@
+"""Networks: list, detail with a node × VLAN matrix, create and edit."""

@@ -1,0 +1,1 @@
+"""Nodes: each node's agent, trunk, bridges, ports, kernel and clock."""

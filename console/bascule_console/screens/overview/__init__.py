@@ -1,0 +1,1 @@
+"""The overview: Networks × nodes, and what wants an eye."""

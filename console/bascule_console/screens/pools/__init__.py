@@ -1,0 +1,1 @@
+"""IPPools: which segment each serves, how full it is."""

@@ -1,0 +1,1 @@
+"""VMs: their NICs, moves, and attaching a NIC."""
