@@ -17,7 +17,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
-from textual.scrollbar import ScrollBar
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from bascule.errors import BasculeError
 from bascule.text import escape
@@ -76,8 +76,7 @@ class BasculeApp(App[None]):
         self.ascii_only = ascii_only
         self.glyphs = glyphs(ascii_only=ascii_only)
         self.set_class(ascii_only, "-ascii")
-        if ascii_only:
-            ScrollBar.renderer = PlainBar
+        ScrollBar.renderer = PlainBar if ascii_only else ScrollBarRender
         self.histories = {":": History(), "/": History()}
         self.trail: list[tuple[str, Hashable]] = [(START, None)]
         self.wear(theme)

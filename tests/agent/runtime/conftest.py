@@ -172,6 +172,7 @@ class Rig:
         credentials = prepare(self.state / "api", ["node1"])
         self.tokens = credentials.tokens
         listeners = [in_netns(None, _listen), in_netns(NODE_NS, _listen)]
+        self.ports = [listener.getsockname()[1] for listener in listeners]
         self.api = ApiServer(self.state / "api")
         await self.api.start(listeners)
         for path, user, listener in (("admin", "admin", listeners[0]), ("node", "agent:node1", listeners[1])):
@@ -184,6 +185,15 @@ class Rig:
         await self.cluster.create(NODE.of("node1"))
         await self.cluster.create(NETWORK_DOCUMENT)
         await self.cluster.create(vmi())
+
+    async def api_gone(self, seconds: float) -> None:
+        """Stop the API server, and after a while start another on the same database and ports."""
+        await self.api.stop()
+        await asyncio.sleep(seconds)
+        near, far = self.ports
+        listeners = [in_netns(None, lambda: _listen(near)), in_netns(NODE_NS, lambda: _listen(far))]
+        self.api = ApiServer(self.state / "api")
+        await self.api.start(listeners)
 
     def start(self, mode: str = "manage") -> None:
         command = [sys.executable, "-m", "bascule_agent.cli", "run", "--node=node1", f"--mode={mode}"]
@@ -241,9 +251,10 @@ class Rig:
         unmount_bpffs(self.bpf)
 
 
-def _listen() -> socket.socket:
+def _listen(port: int = 0) -> socket.socket:
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     return listener
 
 

@@ -146,3 +146,11 @@ async def test_a_probe_point_serves_probes_and_nothing_else(rig, kit):
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert rig.end(signal.SIGTERM) == 0
     assert not rig.socket.exists()
+
+
+async def test_the_api_goes_away_and_the_agent_works_on_when_it_is_back(rig, kit):
+    rig.start()
+    assert (await kit.until(lambda: kit.condition(rig)))["status"] == "True"
+    await rig.api_gone(2.0)
+    await rig.cluster.create(kit.pod("virt-launcher-web-1-b"))
+    await rig.port_is("live")
