@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from bascule_console.app import BasculeApp
 from bascule_console.screens import base
@@ -42,6 +43,8 @@ def keys(*pressed: str) -> Callable[[Pilot[None]], Any]:
         for key in pressed:
             await pilot.press(key)
             await pilot.pause(0.05)
+        for box in pilot.app.screen.query(Input):
+            box.cursor_blink = False
         await pilot.pause(0.5)
 
     return press

@@ -58,7 +58,9 @@ class Confirm(ModalScreen[bool]):
             yield Static(Text(escape(self._question)), id="question")
             if self._typed:
                 yield Static(Text(escape(f"This context is protected. Type {self._name} and Enter:")))
-                yield Input(compact=True)
+                box = Input(compact=True)
+                box.cursor_blink = False
+                yield box
                 yield Static("", id="wrong", markup=False)
                 yield Static("esc cancel", id="keys", markup=False)
             else:

@@ -47,6 +47,7 @@ class PromptInput(Input):
         super().__init__(text, hint, suggester=_Ghost(candidates), compact=True, select_on_focus=False)
         self._history = history
         self._candidates = candidates
+        self.cursor_blink = False  # a repaint every half second, over SSH too
         history.rewind()
 
     def action_complete(self) -> None:
