@@ -156,7 +156,7 @@ def test_screen(snap_compare: Compare, still: Any, name: str, size: str) -> None
 
 def test_yaml_with_findings(snap_compare: Compare, still: Any) -> None:
     app = BasculeApp(still.store, None)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=going(":networks", "E"))
+    assert snap_compare(app, terminal_size=(80, 50), run_before=going(":networks", "E"))
 
 
 def test_form_with_complaints(snap_compare: Compare, still: Any) -> None:
