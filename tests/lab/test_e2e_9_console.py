@@ -15,7 +15,7 @@ import pytest
 import yaml
 from tests_lab import BIN, STATE, Lab, until
 
-pytestmark = [pytest.mark.root, pytest.mark.qemu]
+pytestmark = [pytest.mark.root, pytest.mark.qemu, pytest.mark.long]
 
 NETWORKS = "/apis/projectcalico.org/v3/networks"
 VMS = "/apis/kubevirt.io/v1/namespaces/vms/virtualmachines"

@@ -18,7 +18,6 @@ mkdir /ov/upper /ov/work
 mount -t overlay -o lowerdir=/r,upperdir=/ov/upper,workdir=/ov/work overlay /n || finish "broken overlay"
 for place in proc sys dev; do mount -o rbind /$place /n/$place; done
 mount -t tmpfs run /n/run
-mount -t tmpfs tmp /n/tmp
 mkdir -p /n/run/netns /n/dev/shm
 mount -t tmpfs shm /n/dev/shm
 mount -t bpf bpf /n/sys/fs/bpf
