@@ -104,7 +104,7 @@ def cleanup(config: LabConfig) -> list[str]:
     state directory. A process that is not the lab's and sits in one of its namespaces is reported, not ended.
     """
     processes.end_lab(config)
-    left = [f"process {pid} is still in a namespace: {_command(pid)}" for pid in sorted(_inside(config))]
+    left = [f"process {pid} is still in a namespace: {_command(pid)}" for pid in _staying(config)]
     for name in list_netns(f"{config.prefix}-"):
         netns.close(name)
         delete_netns(name)
@@ -158,6 +158,18 @@ def _drop_pins(bpffs: Path) -> None:
     if bpffs.is_dir():
         for entry in bpffs.iterdir():
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def _staying(config: LabConfig) -> list[int]:
+    """Processes that stay in a namespace of the lab; those that only are dying get `SETTLE_TIMEOUT_S` for it.
+
+    A killed process gives up its memory, and with it its arguments, some time before its namespaces: in between
+    `processes.end_lab` cannot know it any more. A guest with 128 MiB on a busy machine takes over 0.5 s.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while any(not processes.arguments(pid) for pid in _inside(config)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return sorted(_inside(config))
 
 
 def _inside(config: LabConfig) -> set[int]:

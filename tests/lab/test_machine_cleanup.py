@@ -120,6 +120,45 @@ def test_a_bystander_that_names_the_directory_is_not_ended(config: LabConfig) ->
         bystander.wait()
 
 
+def _in_namespace(config: LabConfig, arguments: list[str], script: str) -> subprocess.Popen[str]:
+    """A python in a namespace of the lab's name; it says a line once it runs there."""
+    enter = f"import os; fd = os.open('/run/netns/{config.prefix}-x', os.O_RDONLY); import ctypes; "
+    enter += "assert not ctypes.CDLL(None).setns(fd, 0x40000000); print('in', flush=True); import time; "
+    started = subprocess.Popen(
+        arguments, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdin is not None and started.stdout is not None
+    started.stdin.write(enter + script)
+    started.stdin.close()
+    assert started.stdout.readline() == "in\n"
+    started.stdout.close()
+    return started
+
+
+def test_a_dying_process_without_arguments_is_waited_for(config: LabConfig) -> None:
+    machine.prepare(config)
+    subprocess.run(["ip", "netns", "add", f"{config.prefix}-x"], check=True)
+    # the kernel shows an exiting process so: no command line, its namespaces still held
+    dying = _in_namespace(config, [""], "time.sleep(1)")
+    try:
+        assert machine.cleanup(config) == []
+    finally:
+        dying.kill()
+        dying.wait()
+
+
+def test_a_process_that_stays_in_a_namespace_is_named(config: LabConfig) -> None:
+    machine.prepare(config)
+    subprocess.run(["ip", "netns", "add", f"{config.prefix}-x"], check=True)
+    stays = _in_namespace(config, ["stays", "-"], "time.sleep(60)")
+    try:
+        assert machine.cleanup(config) == [f"process {stays.pid} is still in a namespace: stays -"]
+        assert stays.poll() is None
+    finally:
+        stays.kill()
+        stays.wait()
+
+
 def test_diff_tells_what_came_and_went(config: LabConfig) -> None:
     before = machine.Snapshot((), ("a",), ("/x",), (1,), (), ())
     after = machine.Snapshot((), ("b",), ("/x",), (1, 2), (), ())
