@@ -1,6 +1,7 @@
 """What a lab is called and where it lives: every namespace, file and address of contracts.md section 1 in one place.
 
-The prefix is configurable so that tests build their own small labs beside a running one.
+Both are configurable, by arguments or by BASCULE_LAB_PREFIX and BASCULE_LAB_DIR together, so that labs stand side by
+side: tests build small ones beside a running one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ def _default_state() -> Path:
     return Path(os.environ.get("BASCULE_LAB_DIR", "/run/bascule-lab"))
 
 
+def _default_prefix() -> str:
+    return os.environ.get("BASCULE_LAB_PREFIX") or "bl"
+
+
 def cache_dir() -> Path:
     """Where the guest kernel and the template are kept: `$XDG_CACHE_HOME/bascule`, default ~/.cache/bascule."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bascule"
@@ -30,7 +35,7 @@ def cache_dir() -> Path:
 class LabConfig:
     """One lab. `prefix` starts the name of every network namespace; `state` is a directory on a tmpfs (0700)."""
 
-    prefix: str = "bl"
+    prefix: str = field(default_factory=_default_prefix)
     state: Path = field(default_factory=_default_state)
 
     @property

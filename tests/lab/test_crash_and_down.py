@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests_lab import STATE, Lab, until
+from tests_lab import PREFIX, STATE, Lab, until
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -71,7 +71,7 @@ def test_down_after_a_crash_leaves_the_machine_as_it_was() -> None:
         for pid in own:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.5)
-        assert any("bl-" in name for name in machine()["netns"]), "the crash left nothing, so nothing is proven"
+        assert any(f"{PREFIX}-" in name for name in machine()["netns"]), "the crash left nothing, so nothing is proven"
     finally:
         lab.lab("down")
     until("the machine is as it was", lambda: same_as(before), 10)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests_frames import Capture, mac, settle
-from tests_lab import Lab, until
+from tests_lab import PREFIX, Lab, until
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -29,7 +29,7 @@ def test_the_wire_is_tagged_and_the_guest_is_not(lab: Lab) -> None:
     def ours(data: bytes) -> bool:
         return data[6:12] == mac(source)
 
-    with Capture(f"bl-{entry[first]['node']}", "trunk0") as wire, Capture(entry[first]["netns"], tap) as inside:
+    with Capture(f"{PREFIX}-{entry[first]['node']}", "trunk0") as wire, Capture(entry[first]["netns"], tap) as inside:
         lab.guest(first, f"ping -c 3 -W 2 10.110.0.1{second[-1]}")
         tagged = wire.frames(ours)
         plain = inside.frames(ours)
@@ -41,7 +41,7 @@ def test_the_wire_is_tagged_and_the_guest_is_not(lab: Lab) -> None:
 
 def test_the_native_vlan_is_untagged_on_the_wire(lab: Lab) -> None:
     entry = {g["name"]: g for g in lab.status()["guests"]}
-    with Capture(f"bl-{entry['legacy-1']['node']}", "trunk0") as wire:
+    with Capture(f"{PREFIX}-{entry['legacy-1']['node']}", "trunk0") as wire:
         lab.guest("legacy-1", "ping -c 2 -W 2 10.100.0.1")
         frames = wire.frames(lambda data: data[6:12] == mac("52:54:00:00:64:01"))
     assert frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests_frames import Capture, mac, settle
-from tests_lab import Lab
+from tests_lab import PREFIX, Lab
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -30,7 +30,7 @@ def drops(lab: Lab, vm: str) -> dict[str, int]:
 def test_a_lying_guest_is_dropped(lab: Lab, reason: str, commands: str) -> None:
     entry = {g["name"]: g for g in lab.status()["guests"]}["web-4"]
     before = drops(lab, "web-4").get(reason, 0)
-    with Capture(f"bl-{entry['node']}", "trunk0") as wire:
+    with Capture(f"{PREFIX}-{entry['node']}", "trunk0") as wire:
         lab.guest("web-4", "arp -i eth0 -s 10.110.0.1 02:00:00:00:00:01")
         lab.guest("web-4", commands, check=None)
         settle(1.2)
@@ -55,7 +55,7 @@ def test_a_guest_that_tags_once_or_twice_is_dropped(lab: Lab, link: str) -> None
         lab.guest("web-4", f"vconfig add {under} {vid}; ip link set {under}.{vid} up")
         under = f"{under}.{vid}"
     lab.guest("web-4", f"vconfig add {under} 120; ip addr add 10.120.0.99/24 dev {link}; ip link set {link} up")
-    with Capture(f"bl-{entry['node']}", "trunk0") as wire, Capture(entry["netns"], entry["interface"]) as sent:
+    with Capture(f"{PREFIX}-{entry['node']}", "trunk0") as wire, Capture(entry["netns"], entry["interface"]) as sent:
         lab.guest("web-4", "ping -c 2 -W 1 10.120.0.1", check=1)
         settle(1.2)
         lied = sent.frames(lambda data: data[6:12] == mac("52:54:00:00:6e:04") and bytes([10, 120, 0, 99]) in data)

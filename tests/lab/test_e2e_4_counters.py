@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests_frames import Capture, PacketSender, mac, udp
-from tests_lab import BIN, Lab
+from tests_lab import BIN, PREFIX, Lab
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -105,7 +105,7 @@ def test_the_ledger_adds_up_under_2000_new_flows_a_second(lab: Lab) -> None:
         udp(source_mac, target, f"10.110.{200 + n // 5000}.9", "10.110.0.12", (10_000 + n % 5000, 9999), b"x" * 18)
         for n in range(count)
     ]
-    gateway = PacketSender("bl-gw", "vlan110")
+    gateway = PacketSender(f"{PREFIX}-gw", "vlan110")
     with following() as flows, Capture(entry["netns"], entry["interface"]) as witness, gateway:
         started = time.monotonic()
         for n in range(0, count, 20):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from tests_frames import Capture, PacketSender, mac, udp
-from tests_lab import Lab, until
+from tests_lab import PREFIX, Lab, until
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -54,7 +54,7 @@ def test_agent_killed_under_traffic(lab: Lab) -> None:
     sent = [0]
 
     def generate() -> None:
-        with PacketSender("bl-gw", "vlan110") as sender:
+        with PacketSender(f"{PREFIX}-gw", "vlan110") as sender:
             started = time.monotonic()
             while time.monotonic() < started + SECONDS:
                 for _ in range(8):

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests_lab import Lab, until
+from tests_lab import PREFIX, Lab, until
 
 import bascule.continuity
 from bascule.continuity.series import measure
@@ -89,7 +89,7 @@ def test_ten_moves_in_a_row(lab: Lab) -> None:
 def test_a_planted_block_is_found_in_a_series(lab: Lab) -> None:
     entry = next(g for g in lab.status()["guests"] if g["name"] == "web-3")
     found: list[list[list[int | None]]] = []
-    thread = threading.Thread(target=lambda: found.append(probed("bl-gw", "10.110.0.13", 2.0)))
+    thread = threading.Thread(target=lambda: found.append(probed(f"{PREFIX}-gw", "10.110.0.13", 2.0)))
     thread.start()
     time.sleep(0.7)
     block = block_port(entry["netns"], entry["interface"], 150)

@@ -19,7 +19,8 @@ from bascule_kube import Cluster
 from bascule_kube.kinds import VM
 
 BIN = Path(sys.executable).parent
-STATE = Path("/run/bascule-lab")
+STATE = Path(os.environ.get("BASCULE_LAB_DIR") or "/run/bascule-lab")
+PREFIX = os.environ.get("BASCULE_LAB_PREFIX") or "bl"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ def fetch(_args: argparse.Namespace) -> int:
 
 def up(args: argparse.Namespace) -> int:
     """Start the supervisor and narrate until the lab stands."""
+    from bascule_agent.netlink import list_netns
+
     if not 1 <= args.nodes <= 9:
         raise UsageError(f"--nodes {args.nodes}: 1 to 9 nodes", fix="leave it out for 3")
     if args.guests is not None and args.guests < 0:
@@ -47,7 +49,7 @@ def up(args: argparse.Namespace) -> int:
         raise RefusedError(
             "a lab is already running", cause=f"supervisor pid {running['pid']}", fix="bascule lab down, or use it"
         )
-    if (state / "lab.json").exists() or list(Path("/run/netns").glob("bl-*")):
+    if (state / "lab.json").exists() or list_netns(f"{LabConfig().prefix}-"):
         print("removing what an earlier lab left", file=sys.stderr)
         _sweep(state)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
