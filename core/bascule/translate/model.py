@@ -1,10 +1,10 @@
-"""The ordered-rule model: what every importer reads its documents into, and both the translation and the proof start at.
+"""The ordered-rule model: what every importer reads its documents into, and where translation and proof both start.
 
-Semantics: every NIC that is governed judges its own packets, those it sends (OUT) and those it receives (IN). Stages are
-passed in order; in a stage the rules that are applied to the NIC and have the direction are tried from the top. ALLOW,
-DROP and REJECT end it, JUMP goes on with the next stage, and so does a stage without a match. What no stage decided is
-`default_in` or `default_out` of the base. Replies follow the connection's state. This is what NSX documents for its
-distributed firewall (categories left to right, first match) and what one chain of Proxmox or nwfilter does.
+Semantics: every NIC that is governed judges its own packets, those it sends (OUT) and those it receives (IN). Stages
+are passed in order; in a stage the rules that are applied to the NIC and have the direction are tried from the top.
+ALLOW, DROP and REJECT end it, JUMP goes on with the next stage, and so does a stage without a match. What no stage
+decided is `default_in` or `default_out` of the base. Replies follow the connection's state. This is what NSX documents
+for its distributed firewall (categories left to right, first match), and what one chain of Proxmox or nwfilter does.
 """
 
 from __future__ import annotations
@@ -175,7 +175,9 @@ class Service:
             return "any"
         if self.protocol == ICMP:
             kind = "" if self.source in (ANY_PORT, ICMP_ANY) else f" type {_span(self.source)}"
-            return f"icmp{kind}" + ("" if self.destination in (ANY_PORT, ICMP_ANY) else f" code {_span(self.destination)}")
+            return f"icmp{kind}" + (
+                "" if self.destination in (ANY_PORT, ICMP_ANY) else f" code {_span(self.destination)}"
+            )
         name = {TCP: "tcp", UDP: "udp", 132: "sctp"}.get(self.protocol, f"proto {self.protocol}")
         to = "" if self.destination == ANY_PORT else f"/{_span(self.destination)}"
         return f"{name}{to}" + ("" if self.source == ANY_PORT else f" from {_span(self.source)}")
@@ -205,6 +207,12 @@ class Rule:
     logged: bool = False
     disabled: bool = False
     notes: str = ""
+
+    @property
+    def decides_all(self) -> bool:
+        """Does it match every packet at every NIC, and decide?"""
+        plain = self.sources == ANYONE == self.destinations and self.services == EVERYTHING
+        return plain and self.scope is None and set(self.directions) == {IN, OUT} and self.action != JUMP
 
 
 @dataclass(frozen=True, slots=True)
