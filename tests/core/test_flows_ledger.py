@@ -37,4 +37,12 @@ def test_a_frame_nobody_accounts_for_shows():
 
 
 def test_json_keys_are_the_contract():
-    assert Ledger(3, 1, {"map-full": 2}).to_dict() == {"seen": 3, "sent": 1, "lost": {"map-full": 2}}
+    made = Ledger(3, 1, {"map-full": 2}).to_dict()
+    assert made == {"seen": 3, "sent": 1, "lost": {"map-full": 2}, "filtered": 0}
+
+
+@given(ledgers, st.integers(0, 1000))
+def test_frames_that_a_filter_left_out_are_neither_sent_nor_lost(ledger, frames):
+    kept = ledger.without(frames)
+    assert kept.balanced and kept.lost == ledger.lost and kept.filtered == frames
+    assert (kept + ledger).filtered == kept.since(ledger).filtered == frames

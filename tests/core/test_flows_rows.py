@@ -14,9 +14,12 @@ from bascule.flows.rows import ip_text, proto_text, reason_text, rows, time_text
 KEYS = [
     *("time", "node", "vm", "namespace", "nic", "network", "vlan", "direction", "src", "dst"),
     *("proto", "packets", "bytes", "verdict", "reason", "rule"),
+    *("rtt_us", "retransmits", "reordered", "flags"),
 ]
 PORT = PortId("node1", 7, "web-1", "vms", "net-0", "dc1", 110, "52:54:00:00:6e:01", "10.110.0.11")
 NAMES = Names([PORT], [Gateway("dc1", 110, "10.110.0.1")])
+VM = {"namespace": "vms", "kind": "vm", "why": ""}
+GATEWAY = {"namespace": "", "kind": "gateway", "why": ""}
 # Written by hand from contracts.md section 4, so that the layout itself is under test.
 FRAME = (
     bytes.fromhex("0700000001010006525400006e015254000000fe08006e00")
@@ -26,11 +29,12 @@ FRAME = (
     + (700).to_bytes(8, "little")
     + (1_700_000_000_000_000_000).to_bytes(8, "little")
     + (1_700_000_000_250_000_000).to_bytes(8, "little")
+    + bytes.fromhex("dc050000020000000100000012000000")
 )
 
 
 def test_a_row_from_bytes():
-    assert len(FRAME) == RECORD.itemsize == 72
+    assert len(FRAME) == RECORD.itemsize == 88
     (row,) = rows(np.frombuffer(FRAME, RECORD), "node1", NAMES)
     assert list(row) == KEYS
     assert row == {
@@ -42,18 +46,22 @@ def test_a_row_from_bytes():
         "network": "dc1",
         "vlan": 110,
         "direction": "egress",
-        "src": {"mac": "52:54:00:00:6e:01", "ip": "10.110.0.11", "port": 40000, "name": "web-1"},
-        "dst": {"mac": "52:54:00:00:00:fe", "ip": "10.110.0.1", "port": 80, "name": "gateway dc1/110"},
+        "src": {"mac": "52:54:00:00:6e:01", "ip": "10.110.0.11", "port": 40000, "name": "web-1"} | VM,
+        "dst": {"mac": "52:54:00:00:00:fe", "ip": "10.110.0.1", "port": 80, "name": "gateway dc1/110"} | GATEWAY,
         "proto": "tcp",
         "packets": 5,
         "bytes": 700,
         "verdict": "allow",
         "reason": "",
         "rule": "",
+        "rtt_us": 1500,
+        "retransmits": 2,
+        "reordered": 1,
+        "flags": "SA",
     }
 
 
-@given(st.lists(st.binary(min_size=72, max_size=72), max_size=8))
+@given(st.lists(st.binary(min_size=88, max_size=88), max_size=8))
 def test_any_bytes_make_rows_that_json_can_hold(frames):
     records = np.frombuffer(b"".join(frames), RECORD)
     made = rows(records, "node1", NAMES)

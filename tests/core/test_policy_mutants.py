@@ -5,23 +5,16 @@ A bug is a text replaced in a module; the package is imported anew with it and j
 
 from __future__ import annotations
 
-import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import random
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+from tests_mutants import Mutant, imported_anew
 from tests_policy_cases import Case, Cases
 from tests_policy_naive import Naive
 
-CORE = Path(__file__).parents[2] / "core"
+MODULES = "bascule.policy.model", "bascule.policy.verdict"
 PREFIXES = ("bascule.policy", "bascule.resources.policy", "bascule.selectors")
 CASES_TRIED = 1500
 
@@ -149,46 +142,6 @@ BUGS = [
 ]
 
 
-class Mutant(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
-    """Finds one module only, and compiles it with the bug."""
-
-    def __init__(self, name: str, old: str, new: str) -> None:
-        self.module = f"bascule.{name}"
-        path = CORE / (self.module.replace(".", "/") + ".py")
-        importlib.machinery.SourceFileLoader.__init__(self, self.module, str(path))
-        text = path.read_text()
-        assert text.count(old) >= 1, f"{old!r} is not in {path}"
-        self.text = text.replace(old, new, 1)
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name == self.module:
-            return importlib.util.spec_from_file_location(name, self.path, loader=self)
-        return None
-
-    def get_code(self, fullname: str) -> Any:
-        return compile(self.text, self.path, "exec")
-
-
-@contextmanager
-def imported_anew(finder: Mutant) -> Iterator[tuple[ModuleType, ModuleType]]:
-    """bascule.policy.model and .verdict with the bug; everything is as it was afterwards."""
-    parents = [sys.modules[name] for name in ("bascule", "bascule.resources")]
-    saved = {name: module for name, module in sys.modules.items() if name.startswith(PREFIXES)}
-    attributes = [dict(vars(parent)) for parent in parents]
-    for name in saved:
-        del sys.modules[name]
-    sys.meta_path.insert(0, finder)
-    try:
-        yield importlib.import_module("bascule.policy.model"), importlib.import_module("bascule.policy.verdict")
-    finally:
-        sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name.startswith(PREFIXES)]:
-            del sys.modules[name]
-        sys.modules.update(saved)
-        for parent, before in zip(parents, attributes, strict=True):
-            vars(parent).update(before)
-
-
 class Answers:
     """Cases with the naive verdicts, enforced for each flow, then pending; worked out when first asked for."""
 
@@ -222,10 +175,10 @@ def differs(model: ModuleType, verdict: ModuleType, case: Case, wanted: list[str
 
 @pytest.mark.parametrize(("module", "old", "new"), [bug[1:] for bug in BUGS], ids=[bug[0] for bug in BUGS])
 def test_a_seeded_bug_is_found(module: str, old: str, new: str, answers: Answers) -> None:
-    with imported_anew(Mutant(module, old, new)) as (model, verdict):
+    with imported_anew(Mutant(module, old, new), PREFIXES, *MODULES) as (model, verdict):
         assert any(differs(model, verdict, case, wanted) for case, wanted in answers.first(CASES_TRIED))
 
 
 def test_without_a_bug_there_is_no_difference(answers: Answers) -> None:
-    with imported_anew(Mutant("policy.match", "return None", "return None")) as (model, verdict):
+    with imported_anew(Mutant("policy.match", "return None", "return None"), PREFIXES, *MODULES) as (model, verdict):
         assert not any(differs(model, verdict, case, wanted) for case, wanted in answers.first(100))
