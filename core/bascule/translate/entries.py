@@ -126,13 +126,21 @@ def services(wanted: tuple[Service, ...]) -> Iterator[Document]:
     for (protocol, source), destinations in listed.items():
         common: Document = {"protocol": _PROTOCOLS.get(protocol, protocol)}
         if source != ANY_PORT:
-            common["source"] = {"ports": [_port(source)]}
+            common["source"] = next(_listed((source,)))
         joined = intervals.union(destinations)
         if joined == (ANY_PORT,):
             yield common
             continue
-        for start in range(0, len(joined), _MAX_PORTS):
-            yield {**common, "destination": {"ports": [_port(each) for each in joined[start : start + _MAX_PORTS]]}}
+        yield from ({**common, "destination": ports} for ports in _listed(joined))
+
+
+def _listed(joined: intervals.Ranges) -> Iterator[Document]:
+    """Criteria that hold for these ports. Port 0 cannot be written, so what begins there is written by its opposite."""
+    if joined[0][0] == 0:
+        yield {"notPorts": [_port(each) for each in intervals.complement(joined, 65535)]}
+        return
+    for start in range(0, len(joined), _MAX_PORTS):
+        yield {"ports": [_port(each) for each in joined[start : start + _MAX_PORTS]]}
 
 
 def _icmp(service: Service) -> Iterator[Document]:
