@@ -16,6 +16,7 @@ from bascule_agent.netlink import in_netns
 
 log = logging.getLogger(__name__)
 RESTART_S = 1.0
+HOLD_POLL_S = 0.1
 STOP_TIMEOUT_S = 8.0
 
 
@@ -51,7 +52,8 @@ class AgentProcess:
 
     async def _keep(self) -> None:
         while not self._stopping:
-            await asyncio.sleep(max(0.0, held_until(self.spec.directory) - time.time()))
+            while held_until(self.spec.directory) > time.time():
+                await asyncio.sleep(HOLD_POLL_S)
             self._process = await asyncio.to_thread(self._spawn)
             code = await asyncio.to_thread(self._process.wait)
             if not self._stopping:

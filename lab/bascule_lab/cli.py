@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bascule.errors import BasculeError, RefusedError
+from bascule_lab.verbs import faults
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,31 +27,11 @@ def parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("exec", help="run a command in a node's namespace, or in a guest")
     run.add_argument("target", metavar="NODE|VM", help="also: gateway, outside, fabric")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
-    _fault_parser(verbs)
+    faults.add_parser(verbs)
     supervise = verbs.add_parser("supervise")
     supervise.add_argument("--state", type=Path, required=True)
     supervise.add_argument("--options", required=True)
     return top
-
-
-def _fault_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    fault = verbs.add_parser("fault", help="plant a fault: for tests, and for operators in training")
-    kinds = fault.add_subparsers(dest="kind", required=True)
-    block = kinds.add_parser("block", help="drop everything at a VM's port for N ms")
-    block.add_argument("vm")
-    block.add_argument("--ms", type=float, required=True)
-    guest = kinds.add_parser("kill-guest", help="kill a VM's QEMU")
-    guest.add_argument("vm")
-    agent = kinds.add_parser("kill-agent", help="kill -9 a node's agent")
-    agent.add_argument("node")
-    agent.add_argument("--down", type=float, default=5.0, metavar="S", help="seconds until it is started again")
-    vlan = kinds.add_parser("vlan", help="take a VLAN off a node's switch port, or put it back")
-    vlan.add_argument("node")
-    vlan.add_argument("vid", type=int)
-    vlan.add_argument("state", choices=("off", "on"))
-    link = kinds.add_parser("link", help="cut a node's trunk at the switch, or restore it")
-    link.add_argument("node")
-    link.add_argument("state", choices=("cut", "restore"))
 
 
 def main(argv: list[str] | None = None) -> int:

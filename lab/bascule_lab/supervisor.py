@@ -11,21 +11,18 @@ import json
 import logging
 import os
 import signal
-import socket
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.errors import BasculeError
-from bascule_agent.netlink import in_netns
 from bascule_kube import Cluster
 from bascule_kube.kinds import VMI
 from bascule_lab import machine, seeds
 from bascule_lab.agents import AgentProcess, AgentSpec
-from bascule_lab.apiserver.kubeconfig import write_kubeconfig
-from bascule_lab.apiserver.server import ApiServer, prepare
-from bascule_lab.config import API_ADDRESS, LabConfig
+from bascule_lab.config import LabConfig
+from bascule_lab.controlplane import ControlPlane
 from bascule_lab.fabric.fabric import Fabric
 from bascule_lab.guests import template
 from bascule_lab.guests.guest import Guest
@@ -38,7 +35,6 @@ from bascule_lab.standins.manager import Manager
 from bascule_lab.status import LabStatus
 
 log = logging.getLogger(__name__)
-API_PORT = 6443
 GUESTS_TIMEOUT_S = 120.0
 STATUS_S = 0.3
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "dc1.yaml"
@@ -123,26 +119,12 @@ class Lab:
         return QemuGuest(self._config, spec, port, self._template)
 
     async def _api(self, stack: AsyncExitStack) -> Cluster:
-        """Start the API server, on loopback and in the fabric, and fill the new cluster."""
+        """Start the API server and fill the new cluster."""
         self._say("starting the Kubernetes API")
-        state = self._config.state
-        credentials = prepare(state, [*self._nodes, "gateway"])
-        near = listen(None, "127.0.0.1", 0)
-        far = listen(self._config.fabric, API_ADDRESS, API_PORT)
-        url = f"https://127.0.0.1:{near.getsockname()[1]}"
-        tokens = credentials.tokens
-        people = {f"lab-{user}": tokens[user] for user in ("admin", "operator", "viewer")}
-        write_kubeconfig(state / "kubeconfig", url, credentials.ca_pem, people, "lab-admin")
-        for name in (*self._nodes, "gateway"):
-            place = state / "gateway" if name == "gateway" else state / "nodes" / name
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            inside = f"https://{API_ADDRESS}:{API_PORT}"
-            contexts = {f"agent:{name}": tokens[f"agent:{name}"]}
-            write_kubeconfig(place / "kubeconfig", inside, credentials.ca_pem, contexts, f"agent:{name}")
-        server = ApiServer(state)
-        await server.start([near, far])
-        stack.push_async_callback(server.stop)
-        cluster = await Cluster.open(state / "kubeconfig")
+        plane = ControlPlane(self._config, self._nodes)
+        stack.push_async_callback(plane.stop)
+        await plane.start()
+        cluster = await Cluster.open(self._config.state / "kubeconfig")
         stack.push_async_callback(cluster.close)
         await seeds.plant(cluster, self._config, self._nodes)
         return cluster
@@ -188,11 +170,6 @@ class Lab:
     def _running(self) -> int:
         found = self._manager.world.all(VMI) if self._manager else []
         return sum((vmi.get("status") or {}).get("phase") == "Running" for vmi in found)
-
-
-def listen(netns: str | None, address: str, port: int) -> socket.socket:
-    """A bound TCP socket in a namespace; a socket stays in the namespace it was made in."""
-    return in_netns(netns, lambda: socket.create_server((address, port), backlog=64))
 
 
 def main(state: Path, options: str) -> int:

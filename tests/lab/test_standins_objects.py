@@ -104,3 +104,47 @@ def test_the_status_annotation_is_multus_json() -> None:
     (entry,) = json.loads(marks["k8s.v1.cni.cncf.io/network-status"])
     assert entry["name"] == "vms/v"
     assert entry["ips"] == ["1.2.3.4"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "phase", "again"),
+    [
+        ({"runStrategy": "Always"}, "Failed", True),
+        ({"runStrategy": "Always"}, "Succeeded", True),
+        ({"runStrategy": "RerunOnFailure"}, "Failed", True),
+        ({"runStrategy": "RerunOnFailure"}, "Succeeded", False),
+        ({"runStrategy": "Once"}, "Failed", False),
+        ({"runStrategy": "Halted"}, "Failed", False),
+        ({"running": True}, "Failed", True),
+        ({}, "Failed", False),
+    ],
+)
+def test_a_vm_runs_again_as_its_strategy_says(strategy: dict[str, Any], phase: str, again: bool) -> None:
+    assert objects.reruns({"spec": strategy}, phase) is again
+
+
+@pytest.mark.parametrize(
+    ("devices", "volume", "reason"),
+    [
+        ({}, {"containerDisk": {"image": "x"}}, None),
+        ({"hostDevices": [{"name": "nic1"}]}, {}, "HostDeviceNotLiveMigratable"),
+        ({"gpus": [{"name": "gpu1"}]}, {}, "HostDeviceNotLiveMigratable"),
+        ({}, {"hostDisk": {"path": "/x"}}, "DisksNotLiveMigratable"),
+        ({}, {"persistentVolumeClaim": {"claimName": "x"}}, "DisksNotLiveMigratable"),
+    ],
+)
+def test_a_vmi_that_cannot_move_says_why(devices: dict[str, Any], volume: dict[str, Any], reason: str | None) -> None:
+    spec = {"domain": {"devices": devices}, "volumes": [{"name": "disk0", **volume}]}
+    why = objects.why_not_movable({"spec": spec})
+    assert (why[0] if why else None) == reason
+
+
+def test_a_node_that_is_not_ready_takes_no_pod() -> None:
+    def node(name: str, ready: str) -> dict[str, Any]:
+        status = {"conditions": [{"type": "Ready", "status": ready}]}
+        return {"metadata": {"name": name}, "spec": {}, "status": status}
+
+    nodes = [node("node1", "Unknown"), node("node2", "True")]
+    assert schedule.choose({"spec": {}}, nodes, {"node2": 9}, {}) == "node2"
+    with pytest.raises(schedule.Unschedulable, match="node1: not ready"):
+        schedule.choose({"spec": {}}, nodes[:1], {}, {})

@@ -18,6 +18,9 @@ def _namespace(new: Document, old: Document | None) -> list[FieldError]:
     name = new["metadata"]["name"]
     if "." in name or len(name) > 63:
         return [invalid_value("metadata.name", name, "must be a DNS label of 63 characters at most")]
+    # defaulted at every write, so that nobody can change it (SetDefaults_Namespace in pkg/apis/core/v1)
+    own = new["metadata"]
+    own["labels"] = {**(own.get("labels") or {}), "kubernetes.io/metadata.name": name}
     if old is None:
         new["spec"] = {**(new.get("spec") or {}), "finalizers": ["kubernetes"]}
         new["status"] = {"phase": "Active"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,6 +10,7 @@ from bascule_lab.guests.plumbing import PodPort
 from bascule_lab.guests.spec import GuestSpec
 
 Side = Literal["source", "target"]
+HoldPoint = Literal["precopy", "postcopy"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ class MoveEvent:
 class MoveResult:
     """How a live migration went.
 
-    Not `ok`: `failure` says why and `source_runs` whether the guest goes on at the source. `silent` is not empty when
+    Not `ok`: `failure` says why and `source_runs` whether the guest goes on at the source; if not, it is lost.
+    `cancelled`: it was taken back before the switch to post-copy, as asked. `silent` is not empty when
     the migration completed and the guest does not answer on its serial port: then it is the guest or the hypervisor
     that failed, not the network. `downtime_ms` and `total_ms` are the hypervisor's own; what the network feels is
-    `stop_to_resume_ms`.
+    `stop_to_resume_ms`. `memory` is what guests/fetched.py was told about the pages.
     """
 
     ok: bool
@@ -40,6 +42,8 @@ class MoveResult:
     failure: str = ""
     silent: str = ""
     source_runs: bool = False
+    cancelled: bool = False
+    memory: dict[str, float] = field(default_factory=dict)
 
     @property
     def stop_ns(self) -> int | None:
@@ -65,7 +69,30 @@ class MoveResult:
             "downtime_ms": self.downtime_ms,
             "total_ms": self.total_ms,
             "mode": self.mode,
+            **self.memory,
         }
+
+
+class MoveControl:
+    """What a move asks while it runs; all answer at once. This one lets it run."""
+
+    def cancelled(self) -> bool:
+        """Whether it is to be taken back; asked until the switch to post-copy, after which nobody can."""
+        return False
+
+    def planned(self, at: HoldPoint) -> bool:
+        """Whether it will be held there; asked once, before it starts."""
+        return False
+
+    def held(self, at: HoldPoint) -> bool:
+        """Whether it is to stay there; asked again and again."""
+        return False
+
+    def switched(self) -> None:
+        """The guest has stopped at the source and its state is on the way."""
+
+
+UNCONTROLLED = MoveControl()
 
 
 class Guest(Protocol):
@@ -97,7 +124,7 @@ class Guest(Protocol):
     async def start_incoming(self, address: str) -> str:
         """Wait for a migration at the node's `address`; returns the uri for the source. Raises GuestError."""
 
-    async def migrate_to(self, target: Guest, uri: str) -> MoveResult:
+    async def migrate_to(self, target: Guest, uri: str, control: MoveControl = UNCONTROLLED) -> MoveResult:
         """Move to `target`, which waits at `uri`. Never raises for a failed move: the result tells."""
 
     async def exec(self, command: str, timeout: float = 30.0) -> tuple[int, bytes]:

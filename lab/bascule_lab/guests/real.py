@@ -12,7 +12,7 @@ from pathlib import Path
 from bascule_lab.config import LabConfig
 from bascule_lab.guests import migration, plumbing, qemu
 from bascule_lab.guests.errors import GuestError
-from bascule_lab.guests.guest import Guest, MoveResult
+from bascule_lab.guests.guest import UNCONTROLLED, Guest, MoveControl, MoveResult
 from bascule_lab.guests.plumbing import PodPort
 from bascule_lab.guests.qmp import Qmp
 from bascule_lab.guests.serial import SerialClient
@@ -106,16 +106,21 @@ class QemuGuest:
             return self.log_path.read_text(errors="replace").strip()[-500:]
         return ""
 
-    async def migrate_to(self, target: Guest, uri: str) -> MoveResult:
+    async def migrate_to(self, target: Guest, uri: str, control: MoveControl = UNCONTROLLED) -> MoveResult:
         """Immediate post-copy to `target`, a QemuGuest that waits at `uri`; the source keeps its QEMU, stopped.
 
         Afterwards `quit` the source (ok) or the target (not ok).
         """
         if not isinstance(target, QemuGuest):
             raise GuestError(f"{self.spec.name} cannot move to a {target.kind}", "a real guest needs a QEMU there")
-        result = await migration.move(self._qmp, target._qmp, uri, lambda: target.running)
+
+        def dead() -> str:
+            gone = [side for side, guest in (("source", self), ("target", target)) if not guest.running]
+            return f"the {' and the '.join(gone)} QEMU died" if gone else ""
+
+        result = await migration.move(self._qmp, target._qmp, uri, dead, control)
         if not result.ok:
-            printed = target._printed()
+            printed = "" if result.cancelled else target._printed()
             return replace(result, failure=f"{result.failure}; target QEMU said: {printed}") if printed else result
         if not await target.answers(ANSWER_AFTER_MOVE_S):
             return replace(result, silent=await target.diagnose())

@@ -18,14 +18,16 @@ from pathlib import Path
 
 from bascule_lab.config import LabConfig
 from bascule_lab.guests.errors import GuestError
-from bascule_lab.guests.guest import Guest, MoveEvent, MoveResult
+from bascule_lab.guests.guest import UNCONTROLLED, Guest, HoldPoint, MoveControl, MoveEvent, MoveResult
 from bascule_lab.guests.plumbing import PodPort
 from bascule_lab.guests.spec import GuestSpec
 from bascule_lab.nodes import netns
 from bascule_lab.processes import ECHO_MODULE
 
 MODE = "StandIn"
+CANCELLED = "the migration was cancelled"
 READY_TIMEOUT_S = 20.0
+HOLD_POLL_S = 0.02
 STOP_TIMEOUT_S = 3.0
 _ETH_P_RARP = 0x8035
 
@@ -106,16 +108,23 @@ class StandInGuest:
             raw.bind((self.port.interface, _ETH_P_RARP))
             raw.send(rarp(self.spec.mac))
 
-    async def migrate_to(self, target: Guest, uri: str) -> MoveResult:
-        """Move the address to `target`, a StandInGuest; takes about 20 ms, in which the guest is nowhere."""
+    async def migrate_to(self, target: Guest, uri: str, control: MoveControl = UNCONTROLLED) -> MoveResult:
+        """Move the address to `target`; takes about 20 ms, in which the guest is nowhere."""
         if not isinstance(target, StandInGuest):
             raise GuestError(f"{self.spec.name} is a stand-in and cannot move to a {target.kind}")
         started = time.time_ns()
+        failure = await self._hold("precopy", target, control)
+        if failure:
+            return self._not_moved(failure, started, self.running, failure == CANCELLED)
         await netns.net(self._unconfigure)
         stopped = time.time_ns()
+        control.switched()
         await netns.net(target._configure)
         resumed = time.time_ns()
         await netns.net(target._announce)
+        failure = await self._hold("postcopy", target, control)
+        if failure:
+            return self._not_moved(failure, started, False, False)
         ended = time.time_ns()
         return MoveResult(
             ok=True,
@@ -130,6 +139,23 @@ class StandInGuest:
             downtime_ms=(resumed - stopped) / 1e6,
             total_ms=(ended - started) / 1e6,
         )
+
+    async def _hold(self, at: HoldPoint, target: StandInGuest, control: MoveControl) -> str:
+        """Wait where the move is held; "" to go on, else why it ends here."""
+        while True:
+            gone = [side for side, guest in (("source", self), ("target", target)) if not guest.running]
+            if gone:
+                return f"the {' and the '.join(gone)} process died"
+            if at == "precopy" and control.cancelled():
+                return CANCELLED
+            if not control.held(at):
+                return ""
+            await asyncio.sleep(HOLD_POLL_S)
+
+    @staticmethod
+    def _not_moved(failure: str, started: int, source_runs: bool, cancelled: bool) -> MoveResult:
+        events = (MoveEvent("source", "MIGRATION", "active", started),)
+        return MoveResult(False, MODE, events, None, None, failure, source_runs=source_runs, cancelled=cancelled)
 
     async def exec(self, command: str, timeout: float = 30.0) -> tuple[int, bytes]:
         """Run a shell command in the launcher's namespace, killed after `timeout` seconds (exit code 137)."""

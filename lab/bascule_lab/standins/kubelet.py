@@ -11,11 +11,13 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bascule.errors import BasculeError
 from bascule_kube.kinds import IPPOOL, NAD, NETWORK, NODE, POD, VMI
 from bascule_lab.config import LabConfig, node_migration
+from bascule_lab.faults import orders
 from bascule_lab.guests import plumbing
 from bascule_lab.guests.errors import GuestError
 from bascule_lab.guests.guest import Guest
@@ -40,6 +42,7 @@ class Launch:
     port: PodPort | None = None
     guest: Guest | None = None
     watcher: asyncio.Task[None] | None = None
+    ending: bool = False
 
 
 class Kubelet:
@@ -52,6 +55,15 @@ class Kubelet:
         self._launches: dict[str, Launch] = {}
         self._placed: dict[str, tuple[str, str]] = {}
         self.on_guest_exit: Callable[[Key, Key, str], Awaitable[None]] | None = None
+
+    @property
+    def state(self) -> Path:
+        """The lab's state directory, where standing orders lie."""
+        return self._config.state
+
+    def holds(self, vmi: Key) -> bool:
+        """Whether anything of a VM is still on some node."""
+        return any(vm_of(launch.pod) == vmi for launch in self._launches.values())
 
     def launches(self) -> list[Launch]:
         """Every pod that has a node, for the status file."""
@@ -80,8 +92,13 @@ class Kubelet:
 
     async def _reap(self) -> None:
         alive = {pod["metadata"]["uid"] for pod in self._world.all(POD)}
-        for uid in [uid for uid in self._launches if uid not in alive]:
-            await self._tear_down(self._launches.pop(uid))
+        for uid, launch in list(self._launches.items()):
+            if uid not in alive and not launch.ending:
+                launch.ending = True
+                try:
+                    await self._tear_down(launch)
+                finally:
+                    self._launches.pop(uid, None)
 
     async def _tear_down(self, launch: Launch) -> None:
         if launch.watcher is not None:
@@ -96,6 +113,7 @@ class Kubelet:
         moving = MOVE_LABEL in pod["metadata"]["labels"]
         avoid = (vmi.get("status") or {}).get("nodeName", "") if vmi and moving else ""
         try:
+            self._refuse_if_held(pod)
             app = pod["metadata"]["labels"].get("app", "")
             node = schedule.choose(pod, self._world.all(NODE), self._load(), self._load(app), avoid)
         except schedule.Unschedulable as error:
@@ -105,6 +123,12 @@ class Kubelet:
         await self._world.cluster.merge_patch(
             POD, pod["metadata"]["name"], {"spec": {"nodeName": node}}, namespace=pod["metadata"]["namespace"]
         )
+
+    def _refuse_if_held(self, pod: Obj) -> None:
+        vm = vm_of(pod)[1]
+        order = orders.move_order(self.state, vm) if MOVE_LABEL in pod["metadata"]["labels"] else None
+        if order is not None and order.at == "scheduling":
+            raise schedule.Unschedulable("the scheduler is held", cause=f"lab fault hold-move {vm}")
 
     def _load(self, app: str | None = None) -> Counter[str]:
         """Launcher pods (of one app) by node, those included whose placement the cache has not seen yet."""
@@ -138,7 +162,7 @@ class Kubelet:
             await self._world.annotate(POD, key_of(pod), marks)
             await plumbing.wait_carrier(launch.port)
         except BasculeError as error:
-            del self._launches[pod["metadata"]["uid"]]
+            self._launches.pop(pod["metadata"]["uid"], None)
             await self._tear_down(launch)
             await self._waiting(pod, "FailedCreatePodSandBox", str(error))
             raise
@@ -166,8 +190,7 @@ class Kubelet:
     def _taken(self) -> dict[str, str]:
         held = {}
         for launch in self._launches.values():
-            vm = launch.pod["metadata"]["labels"]["vm.kubevirt.io/name"]
-            held.update({got["ip"]: f"{launch.pod['metadata']['namespace']}.{vm}" for _, got in launch.nics})
+            held.update({got["ip"]: ".".join(vm_of(launch.pod)) for _, got in launch.nics})
         return held
 
     async def start_guest(self, vmi: Obj, pod: Obj) -> None:
@@ -198,14 +221,21 @@ class Kubelet:
         while guest.running:
             await asyncio.sleep(WATCH_S)
         log.warning("guest %s on %s ended", vmi[1], launch.node)
+        while orders.lost_since(self.state, launch.node) is not None:  # a lost node's kubelet tells nobody
+            await asyncio.sleep(WATCH_S)
         if self.on_guest_exit is not None:
             reason = f"the guest's {guest.kind} process {guest.pid} on {launch.node} ended"
             await self.on_guest_exit(key_of(launch.pod), vmi, reason)
 
     async def stop(self) -> None:
         """Tear every pod down."""
-        await asyncio.gather(*(self._tear_down(launch) for launch in self._launches.values()))
+        await asyncio.gather(*(self._tear_down(launch) for launch in list(self._launches.values())))
         self._launches.clear()
+
+
+def vm_of(pod: Obj) -> Key:
+    """The VM whose launcher Pod this is."""
+    return pod["metadata"]["namespace"], pod["metadata"]["labels"]["vm.kubevirt.io/name"]
 
 
 def guest_spec(vmi: Obj, nics: list[Nic]) -> GuestSpec:

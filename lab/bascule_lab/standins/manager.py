@@ -12,6 +12,7 @@ from bascule_lab.guests.plumbing import PodPort
 from bascule_lab.guests.spec import GuestSpec
 from bascule_lab.standins.kubelet import Kubelet
 from bascule_lab.standins.move import MoveController
+from bascule_lab.standins.nodelife import NodeLife
 from bascule_lab.standins.tasks import KeyedTasks
 from bascule_lab.standins.virt import VirtController
 from bascule_lab.standins.world import Obj, World, key_of
@@ -30,6 +31,7 @@ class Manager:
         self.kubelet = Kubelet(self.world, config, make_guest)
         virt = VirtController(self.world, self.kubelet)
         moves = MoveController(self.world, self.kubelet, virt)
+        self._nodes = NodeLife(self.world, self.kubelet, virt)
         self._tasks = {
             VM: KeyedTasks("VM", virt.reconcile_vm),
             VMI: KeyedTasks("VMI", virt.reconcile_vmi),
@@ -40,6 +42,7 @@ class Manager:
     async def start(self) -> None:
         """Begin to reconcile."""
         await self.world.start()
+        self._nodes.start()
 
     def _changed(self, kind: Kind, _type: str, obj: Obj) -> None:
         if kind in self._tasks:
@@ -58,6 +61,7 @@ class Manager:
 
     async def stop(self) -> None:
         """Stop reconciling, then end every guest and its plumbing."""
+        await self._nodes.stop()
         for tasks in self._tasks.values():
             await tasks.stop()
         await self.world.stop()

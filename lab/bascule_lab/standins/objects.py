@@ -24,6 +24,27 @@ def wants_to_run(vm: Mapping[str, Any]) -> bool:
     return bool(spec.get("running"))
 
 
+def reruns(vm: Mapping[str, Any], phase: str) -> bool:
+    """Whether a VM whose instance ended in this phase is to run again, by its run strategy."""
+    strategy = vm["spec"].get("runStrategy") or ("Always" if vm["spec"].get("running") else "")
+    return strategy == "Always" or (strategy == "RerunOnFailure" and phase == "Failed")
+
+
+def why_not_movable(vmi: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(reason, message) of LiveMigratable=False as KubeVirt gives it, None for a VMI that can move."""
+    devices = vmi["spec"]["domain"].get("devices") or {}
+    for kind in ("hostDevices", "gpus"):
+        if devices.get(kind):
+            return "HostDeviceNotLiveMigratable", f"VMI uses a PCI host device: {devices[kind][0].get('name', kind)}"
+    for volume in vmi["spec"].get("volumes") or []:
+        if "hostDisk" in volume:
+            return "DisksNotLiveMigratable", f"cannot migrate VMI with non-shared HostDisk {volume['name']}"
+        if "persistentVolumeClaim" in volume or "dataVolume" in volume:
+            text = f"cannot migrate VMI: PVC of {volume['name']} is not shared (the lab has no storage)"
+            return "DisksNotLiveMigratable", text
+    return None
+
+
 def owner(obj: Mapping[str, Any]) -> Obj:
     """An ownerReference to `obj`, controller."""
     meta = obj["metadata"]

@@ -1,4 +1,4 @@
-"""The stand-in for kube-scheduler: nodeSelector, cordon, then spread. Pure.
+"""The stand-in for kube-scheduler: readiness, nodeSelector, cordon, then spread. Pure.
 
 Spread is by the label `app` first, as a topology spread constraint would have it, so that each application, and with
 it each VLAN of the example, is on every node.
@@ -38,6 +38,8 @@ def choose(
             refused.append(f"{name}: it is the source")
         elif missing:
             refused.append(f"{name}: lacks {', '.join(missing)}")
+        elif not _ready(node):
+            refused.append(f"{name}: not ready")
         elif node["spec"].get("unschedulable"):
             refused.append(f"{name}: cordoned")
         else:
@@ -45,3 +47,9 @@ def choose(
     if not fits:
         raise Unschedulable(f"0/{len(refused)} nodes are available", cause="; ".join(refused) or "no nodes")
     return min(fits)[2]
+
+
+def _ready(node: Obj) -> bool:
+    """A node that says nothing of its readiness counts as ready, as one does that has just been made."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return all(c["status"] == "True" for c in conditions if c["type"] == "Ready")

@@ -7,6 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from bascule.errors import BasculeError
+
 log = logging.getLogger(__name__)
 Key = tuple[str, str]
 RETRY_S = 1.0
@@ -33,8 +35,9 @@ class KeyedTasks:
                 self._dirty.discard(key)
                 try:
                     await self._reconcile(key)
-                except Exception:
-                    log.exception("%s %s/%s", self._name, *key)
+                except Exception as error:
+                    traced = not isinstance(error, BasculeError)
+                    log.warning("%s %s/%s: %s", self._name, *key, error, exc_info=traced)
                     await asyncio.sleep(RETRY_S)
                     self._dirty.add(key)
         finally:

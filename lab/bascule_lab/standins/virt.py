@@ -16,6 +16,7 @@ from bascule_lab.standins.world import Key, Obj, World, condition, key_of, now, 
 log = logging.getLogger(__name__)
 # A restore costs about 0.35 s of CPU; more at once only stretches each.
 PARALLEL_STARTS = 3
+POLL_S = 0.05
 
 
 class VirtController:
@@ -35,19 +36,26 @@ class VirtController:
             return
         vmi = self._world.get(VMI, key)
         if vmi is None and objects.wants_to_run(vm):
-            try:
-                await self._world.cluster.create(objects.vmi_of(vm))
-            except Conflict:
-                log.info("VMI %s/%s exists already", *key)
+            await self._create_vmi(key, vm)
             return
-        if vmi is not None and not objects.wants_to_run(vm):
-            await self._world.delete(VMI, key)
         phase = (vmi.get("status") or {}).get("phase", "") if vmi else ""
+        over = phase in ("Failed", "Succeeded") and objects.reruns(vm, phase)
+        if vmi is not None and (over or not objects.wants_to_run(vm)):
+            await self._world.delete(VMI, key)
         words = {"Running": "Running", "Failed": "Failed", "Succeeded": "Stopped", "": "Stopped"}
         word = words.get(phase, "Starting")
         status = {"created": vmi is not None, "ready": phase == "Running", "printableStatus": word}
         if {k: (vm.get("status") or {}).get(k) for k in status} != status:
             await self._world.set_status(VM, key, status)
+
+    async def _create_vmi(self, key: Key, vm: Obj) -> None:
+        """A VM starts again when nothing of its last instance is left, as KubeVirt's foreground deletion has it."""
+        while self._kubelet.holds(key):
+            await asyncio.sleep(POLL_S)
+        try:
+            await self._world.create(objects.vmi_of(vm))
+        except Conflict:
+            log.info("VMI %s/%s exists already", *key)
 
     def pods_of(self, vmi: Obj) -> list[Obj]:
         """Launcher Pods of a VMI, migration targets too."""
@@ -74,6 +82,8 @@ class VirtController:
             await self._create_pod(vmi)
         elif pods[0]["status"].get("phase") == "Running":
             await self._start(vmi, pods[0])
+        elif pods[0]["status"].get("phase") == "Failed":
+            await self.failed(key, "PodFailed", pods[0]["status"].get("message", ""))
         elif pods[0]["status"].get("message"):
             await self._refuse(vmi, pods[0]["status"]["reason"], pods[0]["status"]["message"])
 
@@ -81,7 +91,7 @@ class VirtController:
         # The cache may not hold the pod yet when the VMI's own change comes back.
         if vmi["metadata"]["uid"] not in self._has_pod:
             self._has_pod.add(vmi["metadata"]["uid"])
-            await self._world.cluster.create(objects.launcher_pod(vmi))
+            await self._world.create(objects.launcher_pod(vmi))
             status = {"phase": "Scheduling", "phaseTransitionTimestamps": self._stamp(vmi, "Scheduling")}
             await self._world.set_status(VMI, key_of(vmi), status)
 
@@ -101,13 +111,19 @@ class VirtController:
     async def publish_running(self, vmi: Obj, pod: Obj, more: Obj) -> None:
         """Status of a VMI that runs in `pod`; `more` is merged in (a migration's state)."""
         ready = condition("Ready", True, "Running")
+        why = objects.why_not_movable(vmi)
         movable = condition("LiveMigratable", True, "Lab", "immediate post-copy over the migration link")
+        if why:
+            movable = condition("LiveMigratable", False, *why)
         conditions = [*with_condition(vmi, ready)]
         conditions = [c for c in conditions if c["type"] != "LiveMigratable"] + [movable]
         status = {
             "phase": "Running",
             "nodeName": pod["spec"]["nodeName"],
-            "activePods": {pod["metadata"]["uid"]: pod["spec"]["nodeName"]},
+            "activePods": {
+                **dict.fromkeys(self.active_pods(key_of(vmi))),
+                pod["metadata"]["uid"]: pod["spec"]["nodeName"],
+            },
             "interfaces": self._interfaces(vmi, pod),
             "conditions": conditions,
             "phaseTransitionTimestamps": self._stamp(vmi, "Running"),
@@ -140,12 +156,22 @@ class VirtController:
     async def _guest_exited(self, pod_key: Key, vmi_key: Key, reason: str) -> None:
         """A guest ended by itself: its Pod and its VMI have failed, and say how."""
         pod = self._world.get(POD, pod_key)
-        vmi = self._world.get(VMI, vmi_key)
         if pod is not None:
             await self._world.set_status(POD, pod_key, {"phase": "Failed", "message": reason})
-        running_in = (vmi or {}).get("status", {}).get("activePods", {})
-        if vmi is not None and pod is not None and pod["metadata"]["uid"] in running_in:
-            failed = condition("Ready", False, "GuestNotRunning", reason)
-            status = {"phase": "Failed", "conditions": with_condition(vmi, failed)}
-            await self._world.set_status(VMI, vmi_key, status)
-            await self._world.event(vmi, "Warning", "Stopped", reason)
+        if pod is not None and pod["metadata"]["uid"] in self.active_pods(vmi_key):
+            await self.failed(vmi_key, "GuestNotRunning", reason)
+
+    def active_pods(self, key: Key) -> Obj:
+        """The pods (by uid) in which a VMI runs, with their nodes."""
+        vmi = self._world.get(VMI, key) or {}
+        found: Obj = (vmi.get("status") or {}).get("activePods") or {}
+        return found
+
+    async def failed(self, key: Key, reason: str, message: str) -> None:
+        """The VMI has no guest any more: Failed, and an Event says why. One that has ended stays as it is."""
+        vmi = self._world.get(VMI, key)
+        if vmi is None or (vmi.get("status") or {}).get("phase") in ("Failed", "Succeeded"):
+            return
+        conditions = with_condition(vmi, condition("Ready", False, reason, message))
+        await self._world.set_status(VMI, key, {"phase": "Failed", "conditions": conditions})
+        await self._world.event(vmi, "Warning", "Stopped", message)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from bascule_kube import Cluster, Kind
-from bascule_kube.errors import NotFound
+from bascule_kube.errors import NotFound, Unreachable
 from bascule_kube.informer import Informer
 from bascule_kube.kinds import IPPOOL, NAD, NETWORK, NODE, POD, VM, VMI, VMIM
 
 log = logging.getLogger(__name__)
 Obj = dict[str, Any]
 Key = tuple[str, str]
+T = TypeVar("T")
+RETRY_S = 0.25
 KINDS = (NODE, NETWORK, NAD, IPPOOL, VM, VMI, VMIM, POD)
 
 
@@ -30,7 +33,7 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 
 class World:
-    """Caches of every kind the stand-ins read, and small writes."""
+    """Caches of every kind the stand-ins read, and small writes, which wait for an API server that is away."""
 
     def __init__(self, cluster: Cluster, on_change: Callable[[Kind, str, Obj], None]) -> None:
         """`on_change(kind, type, object)` is called for everything that is there and that changes."""
@@ -69,16 +72,27 @@ class World:
         """Merge annotations; an object that is gone keeps none."""
         await self._merge(kind, key, {"metadata": {"annotations": dict(annotations)}}, None)
 
+    async def set_finalizers(self, kind: Kind, key: Key, names: list[str]) -> None:
+        """Replace the finalizers; an object that is gone has none."""
+        await self._merge(kind, key, {"metadata": {"finalizers": names}}, None)
+
+    async def create(self, obj: Obj) -> Obj:
+        """Create; returns what is stored. Raises AlreadyExists, Invalid."""
+        return await patiently(lambda: self.cluster.create(obj))
+
     async def _merge(self, kind: Kind, key: Key, patch: Obj, subresource: str | None) -> None:
+        def write() -> Awaitable[Obj]:
+            return self.cluster.merge_patch(kind, key[1], patch, namespace=key[0] or None, subresource=subresource)
+
         try:
-            await self.cluster.merge_patch(kind, key[1], patch, namespace=key[0] or None, subresource=subresource)
+            await patiently(write)
         except NotFound:
             log.info("%s %s/%s is gone", kind.plural, *key)
 
     async def delete(self, kind: Kind, key: Key) -> None:
         """Delete, if it is still there."""
         try:
-            await self.cluster.delete(kind, key[1], namespace=key[0] or None)
+            await patiently(lambda: self.cluster.delete(kind, key[1], namespace=key[0] or None))
         except NotFound:
             log.info("%s %s/%s is gone already", kind.plural, *key)
 
@@ -87,7 +101,7 @@ class World:
         meta = about["metadata"]
         namespace = meta.get("namespace", "default")
         stamp = now()
-        await self.cluster.create(
+        await self.create(
             {
                 "apiVersion": "v1",
                 "kind": "Event",
@@ -108,6 +122,16 @@ class World:
                 "source": {"component": "bascule-lab stand-in"},
             }
         )
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the API server answers: what happened must be told, however long that takes."""
+    while True:
+        try:
+            return await call()
+        except Unreachable as error:
+            log.warning("%s; again in %g s", error, RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
 
 def condition(kind: str, ok: bool, reason: str, message: str = "") -> Obj:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from bascule.errors import UsageError
 from bascule_lab.agents import hold
 from bascule_lab.config import LabConfig
-from bascule_lab.faults import block, process
+from bascule_lab.faults import block, orders, process
 from bascule_lab.places import read_status, state_dir
+
+# how long an order for a VM's next move waits for one
+NEXT_MOVE_S = 600.0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,6 +28,12 @@ def run(args: argparse.Namespace) -> int:
         "kill-agent": _kill_agent,
         "vlan": _vlan,
         "link": _link,
+        "node": _node,
+        "hold-move": _hold_move,
+        "release-move": _release_move,
+        "out-of-memory": _out_of_memory,
+        "unmigratable": _unmigratable,
+        "api": _api,
     }[args.kind](status, args)
     print(json.dumps({"fault": args.kind, **done}))
     return 0
@@ -48,7 +58,13 @@ def _block(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
 
 def _kill_guest(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     guest = _pick(status, "guests", args.vm)
-    return {"vm": args.vm, "pid": guest["pid"], "at_ns": process.kill_guest(guest["pid"])}
+    if args.on:
+        _pick(status, "nodes", args.on)
+        there = [g for g in status["guests"] if (g["name"], g["node"]) == (args.vm, args.on)]
+        if not there:
+            raise UsageError(f"lab fault: {args.vm} does not run on {args.on}", cause=f"it runs on {guest['node']}")
+        guest = there[0]
+    return {"vm": args.vm, "node": guest["node"], "pid": guest["pid"], "at_ns": process.kill_guest(guest["pid"])}
 
 
 def _kill_agent(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
@@ -76,5 +92,54 @@ def _link(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     _pick(status, "nodes", args.node)
     config = LabConfig(state=state_dir())
     act = cut if args.state == "cut" else restore
-    asyncio.run(act(config, args.node))
-    return {"node": args.node, "link": args.state}
+    asyncio.run(act(config, args.node, args.link))
+    return {"node": args.node, "link": args.state, "which": args.link}
+
+
+def _node(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    from bascule_lab.faults import node
+
+    found = _pick(status, "nodes", args.node)
+    config, place = LabConfig(state=state_dir()), Path(found["socket"]).parent
+    if args.state == "restore":
+        asyncio.run(node.find(config, args.node, place))
+        return {"node": args.node, "state": "there"}
+    guests = [g for g in status["guests"] if g["node"] == args.node and g["state"] == "running"]
+    at = asyncio.run(node.lose(config, args.node, place, found["agent_pid"], [g["pid"] for g in guests]))
+    return {"node": args.node, "state": "lost", "guests": [g["name"] for g in guests], "at_ns": at}
+
+
+def _hold_move(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    _pick(status, "guests", args.vm)
+    _in_range("--for", args.seconds)
+    orders.order_move(state_dir(), args.vm, orders.MoveOrder(args.at, time.time() + args.seconds, kill=False))
+    return {"vm": args.vm, "at": args.at, "seconds": args.seconds}
+
+
+def _release_move(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    _pick(status, "guests", args.vm)
+    return {"vm": args.vm, "was_held": orders.forget_move(state_dir(), args.vm)}
+
+
+def _out_of_memory(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    _pick(status, "guests", args.vm)
+    orders.order_move(state_dir(), args.vm, orders.MoveOrder(args.at, time.time() + NEXT_MOVE_S, kill=True))
+    return {"vm": args.vm, "at": args.at}
+
+
+def _unmigratable(status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    from bascule_lab.faults.movable import set_movable
+
+    _pick(status, "guests", args.vm)
+    return {"vm": args.vm, **asyncio.run(set_movable(state_dir(), args.vm, args.state == "off"))}
+
+
+def _api(_status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    _in_range("--away", args.away)
+    orders.take_api_away(state_dir(), args.away)
+    return {"away_s": args.away}
+
+
+def _in_range(option: str, seconds: float) -> None:
+    if not 1 <= seconds <= 600:
+        raise UsageError(f"{option} {seconds:g}: 1 to 600 seconds")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -125,3 +127,32 @@ async def api(tmp_path: Path) -> AsyncIterator[RunningApi]:
 def restart_api() -> Any:
     """`running_api`, for tests that stop a server and start it again on the same directory."""
     return running_api
+
+
+@asynccontextmanager
+async def process(state: Path, port: int, nodes: tuple[str, ...] = ()) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The API as a process of its own, where the calling thread is; ready when this is entered."""
+    command = [sys.executable, "-m", "bascule_lab.apiserver", "--state", str(state), "--port", str(port)]
+    for node in nodes:
+        command += ["--node", node]
+    child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    try:
+        assert child.stderr is not None
+        assert (await child.stderr.readline()).startswith(b"serving https://")
+        yield child
+    finally:
+        if child.returncode is None:
+            child.send_signal(signal.SIGTERM)
+        await child.wait()
+
+
+@pytest.fixture
+def api_process() -> Any:
+    """`process`, for tests that kill the server and start it again on the same directory and port."""
+    return process
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -192,3 +192,17 @@ async def test_what_is_not_implemented_is_refused_with_a_status(api):
     assert (await admin("GET", "/api/v1/namespaces/vms/pods/x/nothing")).code == 404
     assert (await admin("GET", f"{CMS}?sendInitialEvents=true&watch=1")).code == 422
     assert (await admin("GET", f"{CMS}?sendInitialEvents=true&resourceVersionMatch=NotOlderThan")).code == 422
+
+
+async def test_a_namespace_carries_its_name_as_a_label_that_nobody_can_change(api):
+    admin, key = api.client(), "kubernetes.io/metadata.name"
+    made = await admin("POST", "/api/v1/namespaces", {"metadata": {"name": "labelled", "labels": {"team": "a"}}})
+    assert made.body["metadata"]["labels"] == {"team": "a", key: "labelled"}
+    other = await admin.merge("/api/v1/namespaces/labelled", {"metadata": {"labels": {key: "other", "team": None}}})
+    assert (other.code, other.body["metadata"]["labels"]) == (200, {key: "labelled"})
+    taken = await admin.merge("/api/v1/namespaces/labelled", {"metadata": {"labels": None}})
+    assert taken.body["metadata"]["labels"] == {key: "labelled"}
+    applied = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "applied"}}
+    assert (await admin.apply("/api/v1/namespaces/applied", applied)).body["metadata"]["labels"] == {key: "applied"}
+    found = await admin("GET", f"/api/v1/namespaces?labelSelector={key}%3Dlabelled")
+    assert [item["metadata"]["name"] for item in found.body["items"]] == ["labelled"]

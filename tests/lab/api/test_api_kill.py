@@ -5,11 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from bascule_kube import Cluster
@@ -19,25 +14,6 @@ from bascule_kube.kinds import KNOWN
 
 MAPS = KNOWN["v1", "ConfigMap"]
 WRITES, WRITERS = 1000, 8
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-@asynccontextmanager
-async def process(state: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    command = [sys.executable, "-m", "bascule_lab.apiserver", "--state", str(state), "--port", str(port)]
-    child = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    try:
-        assert child.stderr is not None
-        assert (await child.stderr.readline()).startswith(b"serving https://")
-        yield child
-    finally:
-        if child.returncode is None:
-            child.send_signal(signal.SIGTERM)
-        await child.wait()
 
 
 async def write(cluster: Cluster, numbers: list[int], acknowledged: dict[str, int], kill: Any) -> None:
@@ -54,8 +30,9 @@ async def write(cluster: Cluster, numbers: list[int], acknowledged: dict[str, in
             kill()
 
 
-async def test_no_acknowledged_write_is_missing_after_kill_nine(tmp_path):
-    state, port = tmp_path / "h9-state", free_port()
+async def test_no_acknowledged_write_is_missing_after_kill_nine(tmp_path, api_process, free_port):
+    process = api_process
+    state, port = tmp_path / "h9-state", free_port
     acknowledged: dict[str, int] = {}
     async with process(state, port) as first, await Cluster.open(state / "kubeconfig") as cluster:
         await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
