@@ -142,10 +142,9 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: #1c1f23; }}
 table {{ border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; font-size: 14px; }}
-th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #d5d9de;
-          overflow-wrap: anywhere; }}
+th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #d5d9de; }}
+td:last-child, td:nth-child(5) {{ overflow-wrap: anywhere; }}
 th {{ border-bottom: 2px solid #8a929b; }}
-td:first-child {{ overflow-wrap: normal; }}
 tr.error td:first-child {{ color: #a4161a; font-weight: 700; }}
 tr.warning td:first-child {{ color: #8a5300; font-weight: 700; }}
 pre {{ background: #f3f5f7; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }}
