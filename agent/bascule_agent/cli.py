@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
     socket.add_argument("--socket", type=Path, default=DEFAULT_SOCKET, help="the unix socket to serve on")
     run = verbs.add_parser("run", parents=[node, cluster, socket], help="be the agent of this node, in its namespace")
     run.add_argument("--mode", choices=("observe", "manage"), default="observe")
+    run.add_argument(
+        "--count-flows", action="store_true", help="mode observe: count flows beside the owner's programs, change none"
+    )
     verbs.add_parser("plan", parents=[node, cluster], help="print the steps `run --mode manage` would do now")
     status = verbs.add_parser("status", help="what is attached on this node")
     status.add_argument("--node", required=True)
@@ -58,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     from bascule_agent.runtime import Config, run
 
-    return run(Config(arguments.node, arguments.kubeconfig, arguments.socket, arguments.pin_root, arguments.mode))
+    where = (arguments.kubeconfig, arguments.socket, arguments.pin_root)
+    return run(Config(arguments.node, *where, arguments.mode, arguments.count_flows))
 
 
 def _plan(arguments: argparse.Namespace) -> int:

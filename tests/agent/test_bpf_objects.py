@@ -17,6 +17,7 @@ from bascule_agent.bpf import layout, objects, raw
 from bascule_agent.bpf.errors import BpfError
 from bascule_agent.bpf.objects import Objects, ensure, source_hash
 from bascule_agent.bpf.ring import Ring
+from bascule_agent.bpf.source import expand
 
 EVENT = np.dtype([("number", "<u8"), ("length", "<u4"), ("pad", "<u4")])
 TINY = """
@@ -36,16 +37,16 @@ int pass(struct __sk_buff *skb) { return 0; }
 """
 
 
-def test_a_record_is_72_bytes_without_padding():
-    assert (KEY.itemsize, VALUE.itemsize, RECORD.itemsize) == (40, 32, 72)
+def test_a_record_is_88_bytes_without_padding():
+    assert (KEY.itemsize, VALUE.itemsize, RECORD.itemsize) == (40, 32, 88)
     offsets = [RECORD.fields[name][1] for name in RECORD.names]
-    assert offsets == [0, 4, 5, 6, 7, 8, 14, 20, 22, 24, 28, 32, 34, 36, 40, 48, 56, 64]
+    assert offsets == [0, 4, 5, 6, 7, 8, 14, 20, 22, 24, 28, 32, 34, 36, 40, 48, 56, 64, 72, 76, 80, 84]
 
 
 def test_every_reason_has_a_number_of_its_own_and_a_sentence():
     assert all(reason.text and " " not in reason.label for reason in Reason)
     assert max(reason for reason in Reason if reason < 100) < 100 and max(Reason) < 256
-    source = layout.SOURCE.read_text()
+    source = expand(layout.SOURCE)
     assert [reason.name for reason in Reason if f"R_{reason.name}" not in source] == []
 
 

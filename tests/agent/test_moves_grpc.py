@@ -88,6 +88,7 @@ def socket_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             f"-n {GW} address add 10.78.0.1/24 dev h7-g",
             f"-n {GUEST} address add {IP}/24 dev h7-v",
             f"-n {GW} link set h7-g up",
+            f"-n {GUEST} link set h7-v address 52:54:00:00:6e:01",
             f"-n {GUEST} link set h7-v up",
         ):
             subprocess.run(["ip", *command.split()], check=True, capture_output=True)

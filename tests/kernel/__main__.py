@@ -20,7 +20,7 @@ from tests.kernel.boot.machine import Boot, boot, can_boot
 from bascule.errors import BasculeError
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 240.0
+TIMEOUT_S = 480.0
 LOG = ROOT / "build/kernel-tier.log"
 LOG_BEGINS = "@log"
 GUEST_LOG = "/run/tier.log"

@@ -27,6 +27,7 @@ from bascule.trunks import change as c
 from bascule.trunks.change import Change, Wish
 from bascule.trunks.questions import Question
 from bascule_agent.apply.accepted import Accepted
+from bascule_agent.apply.announce import Place, announce
 from bascule_agent.apply.checks import Checks, Look, ways_now, ways_to_be
 from bascule_agent.apply.guard import Guard
 from bascule_agent.apply.steps import Outcome, carry_out, network_of, owners
@@ -69,8 +70,9 @@ class Changes:
         directory: Path,
         pins: Path,
         on_end: Callable[[], None] = lambda: None,
+        places: Callable[[], list[Place]] = list,
     ) -> None:
-        self._worker, self._checks, self._execute = worker, checks, execute
+        self._worker, self._checks, self._execute, self._places = worker, checks, execute, places
         self._record = directory / "change.lock"
         self._guard = Guard(self._record, pins)
         self._on_end = on_end
@@ -79,6 +81,7 @@ class Changes:
         self._held: tuple[tuple[Step, ...], float] = ((), 0.0)
         self._word: asyncio.Future[str] | None = None
         self._waiting: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
 
     @property
     def open(self) -> bool:
@@ -100,6 +103,7 @@ class Changes:
                 return []
             log.warning("a change of %d steps was left undecided: taking it back", len(steps))
             problems = roll_back(steps, self._execute)
+            announce(self._places())
             record.write([])
             return problems
         finally:
@@ -132,11 +136,12 @@ class Changes:
             self._refuse(change, fresh, attempt, PROOF_FAILED, c.REFUSED, f"not applied: {why}")
             return self._failed(attempt)
         try:
-            await self._worker(self._guard.arm, attempt.steps, wish.seconds)
+            await self._worker(self._guard.arm, attempt.steps, wish.seconds, await self._worker(self._places))
         except BasculeError as error:
             self._end(change, c.REFUSED, f"not applied: no dead-man process: {error}")
             raise
         outcome = await carry_out(attempt.steps, owners(attempt.desired, attempt.observed), self._do)
+        await self._announce()
         worse = await self._settled(before, attempt.questions, change)
         if worse:
             await self._take_back(change, fresh, attempt, "; ".join(sorted(worse.values())))
@@ -152,11 +157,16 @@ class Changes:
     async def _do(self, step: Step) -> None:
         await self._worker(self._execute, step)
 
+    async def _announce(self) -> None:
+        """Tell the switches which way the VMs here are now; it takes a moment, and nothing waits for it."""
+        where = await self._worker(self._places)
+        self._saying = asyncio.create_task(asyncio.to_thread(announce, where))
+
     async def _settled(self, before: Look, questions: tuple[Question, ...], change: Change) -> dict[str, str]:
         """What worked before and does not now, once nothing of the kind is left or PROBE_SECONDS have passed."""
         deadline = time.monotonic() + PROBE_SECONDS
         while True:
-            look = await self._worker(self._checks.look, questions, 1)
+            look = await self._worker(self._checks.look, questions, 1, before)
             worse = look.worse_than(before)
             change.checks = {name: look.said[name] for name in sorted(look.said) if name in before.passed}
             if not worse or time.monotonic() > deadline:
@@ -199,6 +209,7 @@ class Changes:
         except BasculeError as error:
             log.error("%s: this process takes the change back", error)
             problems = await self._worker(roll_back, attempt.steps, self._execute)
+            await self._announce()
         if problems:
             why = f"{why}; not everything could be taken back: {'; '.join(problems)}"
         self._refuse(change, fresh, attempt, ROLLED_BACK, c.ROLLED_BACK, f"taken back: {why}")

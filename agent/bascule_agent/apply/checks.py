@@ -5,6 +5,7 @@ What passed before the change must pass after it; what did not pass before prove
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,17 @@ FULL_SIZE = 1500
 FORWARDING = 3
 API_SECONDS = 1.0
 PATHS = 32
-_FIRST, _FULL, _PATH, _GATEWAY = 0, 1, 5, 6
+_FIRST, _FULL, _JUMBO, _PATH, _GATEWAY = 0, 1, 2, 5, 6
 
 
 @dataclass(frozen=True)
 class Look:
-    """One look: check → "" for passed, else what is wrong; `macs` of those who answered, by place."""
+    """One look: check → "" for passed, else what is wrong; `macs` of those who answered, by place; `jumbo` the MTU of
+    the trunk that each place was asked on, where that is more than 1500."""
 
     said: Mapping[str, str]
     macs: Mapping[Place, str] = field(default_factory=dict)
+    jumbo: Mapping[Place, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> frozenset[str]:
@@ -42,7 +45,7 @@ class Look:
         return {
             name: problem
             for name, problem in worse.items()
-            if name.replace("size ", "vlan ", 1) not in worse or not name.startswith("size ")
+            if not _SIZED.match(name) or _SIZED.sub("vlan ", name) not in worse
         }
 
 
@@ -82,18 +85,20 @@ class Checks:
     def __init__(self, node: str, host: Host, server: str) -> None:
         self._node, self._host, self._server = node, host, server
 
-    def look(self, questions: Iterable[Question], attempts: int = 2) -> Look:
-        """Look at everything now; 2-20 ms when all answers, 0.2 s per attempt where something is silent."""
+    def look(self, questions: Iterable[Question], attempts: int = 2, before: Look | None = None) -> Look:
+        """Look at everything now; 2-20 ms when all answers, 0.2 s per attempt where something is silent. Frames larger
+        than 1500 bytes are asked for as large as the trunk takes, or as they were asked for `before`."""
         observed = self._host.observe()
         said = {"api": self._api(), "gateway": self._gateway(observed), **self._ports()}
         macs: dict[Place, str] = {}
         ways = ways_now(observed)
         asked = [(q, ways[q.network, q.vlan]) for q in questions if (q.network, q.vlan) in ways and q.targets]
+        jumbo = dict(before.jumbo) if before else _jumbo(asked, observed)
         for trunk in sorted({way.trunk for _, way in asked}):
             here = [(question, way) for question, way in asked if way.trunk == trunk]
-            self._vlans(trunk, here, attempts, said, macs)
+            self._vlans(trunk, here, attempts, said, macs, jumbo)
         self._paths(asked, macs, said)
-        return Look(said, macs)
+        return Look(said, macs, jumbo)
 
     def _api(self) -> str:
         parts = urlsplit(self._server)
@@ -134,19 +139,29 @@ class Checks:
         attempts: int,
         said: dict[str, str],
         macs: dict[Place, str],
+        jumbo: Mapping[Place, int],
     ) -> None:
-        asks = [Ask(q.vlan, way.tag, q.targets[0], kind, size) for q, way in asked for kind, size in _SIZES]
+        sizes = {(q.network, q.vlan): _sizes(jumbo.get((q.network, q.vlan), 0)) for q, _ in asked}
+        asks = [
+            Ask(q.vlan, way.tag, q.targets[0], kind, size)
+            for q, way in asked
+            for kind, size in sizes[q.network, q.vlan]
+        ]
         answered = {(r.ask.vlan, r.ask.kind): r for r in self._ask(trunk, asks, attempts)}
+        link = self._host.netlink.find(trunk)
         for question, way in asked:
-            for kind, what in ((_FIRST, "vlan"), (_FULL, "size")):
-                name = f"{what} {question.network}/{question.vlan}"
+            place = (question.network, question.vlan)
+            for kind, size in sizes[place]:
+                what = {_FIRST: "vlan", _FULL: "size"}.get(kind, f"size{size}")
                 reply = answered.get((question.vlan, kind))
                 if reply is not None and reply.tag == way.tag:
-                    said[name] = ""
-                    macs[question.network, question.vlan] = reply.mac
-                else:
-                    size = " a frame of 1500 bytes" if what == "size" else ""
-                    said[name] = f"{question.targets[0]} does not answer{size} on {trunk} in VLAN {question.vlan}"
+                    said[f"{what} {question.network}/{question.vlan}"] = ""
+                    macs[place] = reply.mac
+                    continue
+                large = f" a frame of {size} bytes" if size else ""
+                small = f" (its MTU is {link.mtu})" if size and link and link.mtu < size else ""
+                problem = f"{question.targets[0]} does not answer{large} on {trunk}{small} in VLAN {question.vlan}"
+                said[f"{what} {question.network}/{question.vlan}"] = problem
 
     def _paths(self, asked: Sequence[tuple[Question, Way]], macs: Mapping[Place, str], said: dict[str, str]) -> None:
         """Through the segment's own stub, both programs and both map entries: the way a VM's frame takes. Ends at the
@@ -179,14 +194,26 @@ class Checks:
             if link is None or not link.up:
                 continue
             said: dict[str, str] = {}
-            self._vlans(trunk, [(q, way) for q, way in changed if way.trunk == trunk], 3, said, {})
+            here = [(q, way) for q, way in changed if way.trunk == trunk]
+            self._vlans(trunk, here, 3, said, {}, before.jumbo)
             worse = Look(said).worse_than(before)
             if worse:
                 return "; ".join(sorted(worse.values()))
         return ""
 
 
-_SIZES = ((_FIRST, 0), (_FULL, FULL_SIZE))
+_SIZED = re.compile("^size[0-9]* ")
+
+
+def _jumbo(asked: Iterable[tuple[Question, Way]], observed: Observed) -> dict[Place, int]:
+    """The largest frame the trunk of each place takes, where that is more than 1500 bytes."""
+    links = [(q, observed.by_name.get(way.trunk)) for q, way in asked]
+    return {(q.network, q.vlan): link.mtu for q, link in links if link and link.mtu > FULL_SIZE}
+
+
+def _sizes(jumbo: int) -> tuple[tuple[int, int], ...]:
+    """Kinds and sizes to ask for: as small as it gets, 1500 bytes, and the trunk's own MTU when it is larger."""
+    return ((_FIRST, 0), (_FULL, FULL_SIZE), *(((_JUMBO, jumbo),) if jumbo else ()))
 
 
 def _same(now: Way | None, then: Way) -> bool:

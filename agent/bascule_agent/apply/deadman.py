@@ -23,6 +23,7 @@ from typing import Any
 
 from bascule.hostplan.steps import Step
 from bascule.trunks.change import decode
+from bascule_agent.apply.announce import Place, announce
 from bascule_agent.apply.pinned import Pinned
 from bascule_agent.apply.undo import Record, roll_back
 from bascule_agent.netlink import Netlink
@@ -39,6 +40,7 @@ class DeadMan:
         self._sock, self._record, self._execute = sock, record, execute
         self._buffer = b""
         self._steps: list[Step] = []
+        self._announce: list[Place] = []
         self._armed = False
         self._deadline = 0.0
 
@@ -69,6 +71,7 @@ class DeadMan:
                 self._record.lock(LOCK_SECONDS)
                 self._record.write(message["steps"])
                 self._steps = [decode(each) for each in message["steps"]]
+                self._announce = [(str(link), int(tag), str(mac)) for link, tag, mac in message["announce"]]
                 self._deadline, self._armed = time.monotonic() + float(message["seconds"]), True
                 self._tell({"ready": True}, number)
             case "confirm":
@@ -85,6 +88,7 @@ class DeadMan:
                 self._tell({"rolled_back": "before", "problems": []}, number)
             return
         problems = roll_back(self._steps, self._execute)
+        announce(self._announce)
         for problem in problems:
             print(f"dead-man: {problem}", file=sys.stderr, flush=True)
         print(f"dead-man: rolled back {len(self._steps)} steps ({why})", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from bascule.hostplan.steps import Step
 from bascule.trunks.change import encode
+from bascule_agent.apply.announce import Place
 from bascule_agent.errors import AgentError
 
 log = logging.getLogger("bascule_agent")
@@ -50,10 +51,12 @@ class Guard:
         self._socket, self._buffer = ours, b""
         self._answer(0, START_SECONDS)
 
-    def arm(self, steps: Sequence[Step], seconds: float) -> None:
-        """Hand over the steps of a change; returns once the process is ready to take them back (AgentError)."""
+    def arm(self, steps: Sequence[Step], seconds: float, announce: Sequence[Place] = ()) -> None:
+        """Hand over the steps of a change; returns once the process is ready to take them back (AgentError). Then it
+        will also announce the VMs there."""
         self.start()
-        self._call({"do": "arm", "steps": [encode(step) for step in steps], "seconds": seconds})
+        given = [encode(step) for step in steps]
+        self._call({"do": "arm", "steps": given, "seconds": seconds, "announce": list(announce)})
 
     def confirm(self) -> bool:
         """End the change; False when it was taken back already (the timer). AgentError when the process is dead."""

@@ -38,21 +38,35 @@ class Departure:
 
     migration_uid: str
     at_ns: int
+    port: str = ""
+    mac: str = ""
     late: Counter[str] = field(default_factory=Counter)
+    to_vm: int = 0
+    told: tuple[str, int | None] = ("", None)
 
 
 class MoveFeed:
     """Owned by the event loop. `migration_of(namespace, vm)` gives the VMIM's uid, "" for none."""
 
     def __init__(
-        self, ports: Ports, tracker: MoveTracker, source: SourceTracker, migration_of: Callable[[str, str], str]
+        self,
+        ports: Ports,
+        tracker: MoveTracker,
+        source: SourceTracker,
+        migration_of: Callable[[str, str], str],
+        spoken: Callable[[str], None] = lambda uid: None,
     ) -> None:
+        """`spoken(uid)` hears that a migration's VM has sent its first frame here."""
+        self._spoken = spoken
         self._ports, self._tracker, self._source, self._migration_of = ports, tracker, source, migration_of
         self._arrivals: OrderedDict[tuple[str, int], Arrival] = OrderedDict()
         self._departures: OrderedDict[int, Departure] = OrderedDict()
 
     def opened(self, port: Known, ethertype: int, at_ns: int) -> None:
         """The program opened a held port. An ARP frame is left to the records: they tell a gratuitous one."""
+        if port.nic.migration_uid:
+            self._spoken(port.nic.migration_uid)
+            self._tracker.port_live(port.nic.migration_uid, port.nic.interface)
         kind = {ETH_RARP: "rarp", ETH_IPV4: "ip"}.get(ethertype)
         if kind and port.nic.migration_uid:
             self._tracker.port_opened(PortFrame(port.nic.migration_uid, kind, at_ns, port.link))
@@ -62,13 +76,19 @@ class MoveFeed:
         (then another machine uses the VM's MAC)."""
         uid = self._migration_of(port.nic.namespace, port.nic.vm)
         if uid:
-            _bounded(self._departures, port.ifindex, Departure(uid, at_ns))
+            _bounded(self._departures, port.ifindex, Departure(uid, at_ns, port.link, port.nic.mac))
             self._source.port_moved(PortMoved(uid, port.nic, port.link, at_ns, removed))
         return uid
 
     def returned(self, port: Known) -> None:
         """The VM speaks here again: what came late is not late any more."""
         self._departures.pop(port.ifindex, None)
+
+    def link_gone(self, ifindex: int, at_ns: int) -> None:
+        """A link went away: the endpoint of a VM that has moved, when it is one of those."""
+        departure = self._departures.get(ifindex)
+        if departure is not None:
+            self._source.port_closed(departure.migration_uid, departure.port, at_ns)
 
     def drained(self, drain: Drain) -> None:
         """One drain's records."""
@@ -95,7 +115,25 @@ class MoveFeed:
             for reason in np.unique(late["reason"]):
                 frames = int(late["packets"][late["reason"] == reason].sum())
                 departure.late[Reason(int(reason)).label] += frames
-            self._source.dropped(DroppedAfter(departure.migration_uid, dict(departure.late)))
+            # What is broadcast comes to every port; what is sent to the VM itself was sent to the wrong place.
+            mine = late[
+                (late["dst_mac"] == np.frombuffer(bytes.fromhex(departure.mac.replace(":", "")), "u1")).all(axis=1)
+            ]
+            if len(mine):
+                departure.to_vm += int(mine["packets"].sum())
+                last = mine[int(mine["last"].argmax())]
+                departure.told = _frame(last), int(last["last"])
+            told = DroppedAfter(departure.migration_uid, dict(departure.late), departure.to_vm, *departure.told)
+            self._source.dropped(told)
+
+
+def _frame(record: Any) -> str:
+    """A record's frame in words: who to whom, and what."""
+    what = {ETH_IPV4: f"IP protocol {int(record['proto'])}", ETH_ARP: "ARP", ETH_RARP: "RARP"}
+    addresses = [".".join(str(int(byte)) for byte in record[key]) for key in ("src_ip", "dst_ip")]
+    macs = [bytes(record[key]).hex(":") for key in ("src_mac", "dst_mac")]
+    kind = what.get(int(record["ethertype"]), f"EtherType {int(record['ethertype']):04x}")
+    return f"{kind} {macs[0]} {addresses[0]} > {macs[1]} {addresses[1]}"
 
 
 def kinds(records: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bascule.errors import BasculeError
 from bascule.flows.names import PortId
@@ -45,6 +46,13 @@ class Known:
     error: BasculeError | None = None
 
 
+class Admission(Protocol):
+    """What ports ask of policy (bascule_agent.policy.policies.Policies)."""
+
+    async def admit(self, key: Key, ifindex: int, slot: int) -> tuple[int, str]: ...
+    async def gone(self, key: Key) -> None: ...
+
+
 @dataclass(frozen=True)
 class Result:
     """One reconcile: ports changed, those that failed, and whether something is still to come without an error."""
@@ -57,8 +65,9 @@ class Result:
 class Ports:
     """Owned by the event loop; what blocks runs in the Worker, one port at a time."""
 
-    def __init__(self, node: str, host: Host, worker: Worker) -> None:
-        self._node, self._host, self._worker = node, host, worker
+    def __init__(self, node: str, host: Host, worker: Worker, policies: Admission | None = None) -> None:
+        """`policies` says under which policy a port comes up; without it ports ask none."""
+        self._node, self._host, self._worker, self._policies = node, host, worker, policies
         self._known: dict[Key, Known] = {}
         self._gone: list[tuple[float, PortId]] = []
         self._suspect: set[int] = set()
@@ -86,7 +95,8 @@ class Ports:
 
     def _id(self, known: Known) -> PortId:
         nic = known.nic
-        return PortId(self._node, known.ifindex, nic.vm, nic.namespace, nic.nic, nic.network, nic.vlan, nic.mac, nic.ip)
+        where = (nic.network, nic.vlan, nic.mac, nic.ip)
+        return PortId(self._node, known.ifindex, nic.vm, nic.namespace, nic.nic, *where, nic.labels)
 
     def suspect(self, ifindex: int) -> None:
         """This port is not as it should be: the next pass brings it up again."""
@@ -121,7 +131,7 @@ class Ports:
         that must wait for their VM's first frame."""
         manager = self._host.ports
         if manager is None:
-            self._known = {key_of(nic): Known(nic, reason="mode observe: Calico owns the ports") for nic in nics}
+            self._known = {key_of(nic): await self._looked_at(nic, observed) for nic in nics}
             return Result(0, (), False)
         kernel = await self._worker(manager.state)
         wanted = {key_of(nic): nic for nic in nics}
@@ -137,6 +147,13 @@ class Ports:
         changes += await self._drop(set(self._known) - set(wanted), kernel, observed)
         failed = tuple(k for k in self._known.values() if k.error is not None)
         return Result(changes, failed, any(k.state == "waiting" for k in self._known.values()))
+
+    async def _looked_at(self, nic: PodNic, observed: Observed) -> Known:
+        """In mode observe: which link it is, and no more."""
+        before = self._known.get(key_of(nic), Known(nic))
+        ifindex = await self._link_of(before, nic, observed)
+        link = observed.name_of(ifindex) if ifindex else ""
+        return Known(nic, ifindex, link, reason="mode observe: Calico owns the ports")
 
     async def refresh(self) -> None:
         """Read the states again after a port event."""
@@ -173,13 +190,22 @@ class Ports:
             none = f"no bridge for VLAN {nic.vlan} of Network {nic.network}: see the Network's condition"
             return replace(known, state="waiting", reason=none, error=None), False
         sound = link.up and link.master == bridge and known.ifindex not in self._suspect
-        if port and sound and _right(port, nic, bridge):
+        slot, unpoliced = await self._admit(known, port)
+        if port and sound and _right(port, nic, bridge) and port.slot == slot:
             return replace(known, state=port.state.name.lower(), reason="", error=None), False
-        return await self._bring_up(known, bridge, held and not (port and port.state is PortState.LIVE)), True
+        if unpoliced:
+            return replace(known, state="waiting", reason=f"no policy is in force: {unpoliced}", error=None), False
+        return await self._bring_up(known, bridge, held and not (port and port.state is PortState.LIVE), slot), True
 
-    async def _bring_up(self, known: Known, bridge: int, held: bool) -> Known:
+    async def _admit(self, known: Known, port: Port | None) -> tuple[int, str]:
+        """The slot of the port's policy, or why there is none yet."""
+        if self._policies is None:
+            return 0, ""
+        return await self._policies.admit(key_of(known.nic), known.ifindex, port.slot if port else 0)
+
+    async def _bring_up(self, known: Known, bridge: int, held: bool, slot: int) -> Known:
         try:
-            port = await self._worker(self._host.bring_up, known.nic, known.ifindex, bridge, held)
+            port = await self._worker(self._host.bring_up, known.nic, known.ifindex, bridge, held, slot)
         except BasculeError as error:
             message, cause, fix = describe(error)
             log.error("port %s of %s stays down: %s", known.link, known.nic.vm, error)
@@ -210,6 +236,9 @@ class Ports:
                 log.error("port %d cannot be taken down: %s", ifindex, error)
             else:
                 log.info("port %d is taken down", ifindex)
+        if self._policies is not None:
+            for key in keys:
+                await self._policies.gone(key)
         return len(surplus)
 
     def _take_down(self, ifindex: int) -> None:

@@ -11,9 +11,10 @@ from bascule_agent.apply.host import Host
 from bascule_agent.apply.node import Node
 from bascule_agent.apply.ports import Ports
 from bascule_agent.apply.worker import Worker
-from bascule_agent.bpf import layout
+from bascule_agent.bpf import layout, tcx
 from bascule_agent.bpf.objects import Objects, source_hash
 from bascule_agent.errors import AgentError
+from bascule_agent.flows.count import find_counter
 from bascule_agent.netlink import Netlink
 from bascule_agent.ports import PortManager
 from bascule_agent.watch import Known, Watch
@@ -68,9 +69,11 @@ def status(node: str, pin_root: Path) -> int:
     """Print everything of Bascule's on this node: pins, links by alias, programs, ports."""
     root = pin_root / node
     objects = _pins(root)
+    counter = find_counter(root)
+    mine = {each.pin_dir for each in (objects, counter) if each}
     for pins in sorted(root.iterdir()) if root.is_dir() else []:
-        print(f"pins {pins}{' (this version)' if objects and pins == objects.pin_dir else ''}")
-    names = {objects.program_id(name): name for name in objects.programs} if objects else {}
+        print(f"pins {pins}{' (this version)' if pins in mine else ''}")
+    names = {each.program_id(name): name for each in (objects, counter) if each for name in each.programs}
     with Netlink() as netlink:
         for link in netlink.links():
             if parse_alias(link.alias):
@@ -79,12 +82,16 @@ def status(node: str, pin_root: Path) -> int:
                 for found in netlink.filters(link.index, direction):
                     if found.prog_id in names:
                         print(f"program {names[found.prog_id]} on {link.name} {direction} id {found.prog_id}")
+                for prog_id in tcx.programs(link.index, direction):
+                    if prog_id in names:
+                        print(f"program {names[prog_id]} on {link.name} {direction} tcx id {prog_id}")
         for port in PortManager(netlink, objects).state().values() if objects else ():
             link_ = netlink.find(port.ifindex)
             name = link_.name if link_ else f"if{port.ifindex}"
             print(f"port {name} {port.state.name.lower()} vlan {port.vlan} {port.mac} {port.ip}")
-    if objects:
-        objects.close()
+    for each in (objects, counter):
+        if each:
+            each.close()
     return 0
 
 

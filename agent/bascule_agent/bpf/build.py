@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from bascule.errors import BasculeError, UsageError
 from bascule_agent.bpf import raw
 from bascule_agent.bpf.errors import BpfError
 from bascule_agent.bpf.shim import make_shim
+from bascule_agent.bpf.source import expand
 
 
 def _defines(given: list[str]) -> list[str]:
@@ -60,18 +62,26 @@ def _compile(source: Path, flags: list[str]) -> dict[str, int]:
     _declare(lib)
     with _captured_stderr() as log:
         try:
-            module = BPF(src_file=str(source), cflags=flags)
+            module = BPF(text=expand(source), cflags=flags)
             handle = module.module
             names = [lib.bpf_function_name(handle, i).decode() for i in range(lib.bpf_num_functions(handle))]
             found = {name: module.load_func(name, BPF.SCHED_CLS).fd for name in names}
             for i in range(lib.bpf_num_tables(handle)):
                 found[lib.bpf_table_name(handle, i).decode()] = lib.bpf_table_fd_id(handle, i)
+            _fill_jumps(found)
         except Exception as error:
             log.seek(0)
             said = log.read().decode(errors="replace").strip() or str(error)
             raise BpfError(f"{source} does not compile or load", cause=said[-4000:]) from None
     _KEEP.append(module)
     return found
+
+
+def _fill_jumps(found: dict[str, int]) -> None:
+    """A program array named `jump_p` holds program p: the way for a program to go on in another."""
+    for name, fd in found.items():
+        if name.startswith("jump_"):
+            raw.update(fd, bytes(4), struct.pack("<I", found[name.removeprefix("jump_")]))
 
 
 _KEEP: list[Any] = []  # a BPF object closes its descriptors when it is collected

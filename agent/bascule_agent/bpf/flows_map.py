@@ -37,7 +37,8 @@ class Drained(NamedTuple):
     overflow: NDArray[Any]
 
 
-def _quiesce(grace_s: float) -> None:
+def quiesce(grace_s: float = 0.02) -> None:
+    """Wait until no program still runs that was running when this was called; `grace_s` where the kernel has no way."""
     # membarrier GLOBAL is one synchronize_rcu(), about 10 ms: exact where a sleep only is likely to be enough.
     if _libc.syscall(_MEMBARRIER, _MEMBARRIER_GLOBAL, 0, 0) != 0:
         time.sleep(grace_s)
@@ -60,7 +61,7 @@ def swap_and_drain(objects: Objects, grace_s: float = 0.02) -> Drained:
     """
     current = int(objects.get("cur", 0))
     objects.put("cur", (0,), (1 - current,))
-    _quiesce(grace_s)
+    quiesce(grace_s)
     keys, values = objects.rows(f"flows{current}", remove=True)
     counter_keys, counters = objects.rows(f"counters{current}", remove=True)
     total = counter_keys["cause"] == 0

@@ -9,10 +9,19 @@ import numpy as np
 
 from bascule.flows.reasons import Reason
 from bascule.flows.record import KEY, VALUE
+from bascule.policy.layout import PREFIX, ROW
+from bascule_agent.flows.estimates import CONVERSATION, SEEN
 
 SOURCE = Path(__file__).with_name("port.c")
-FLOW_ENTRIES = 16384
+FLOW_ENTRIES = 65536
 PORT_ENTRIES = 1024
+HAS_STAGED = 0x80000000  # in a program's number (policy.h)
+BLOCK_ROWS = 64
+BLOCKS = 16
+BLOCK_ENTRIES = 32768
+PREFIX_ENTRIES = 3 * 65536
+CONNTRACK_ENTRIES = 65536
+ESTIMATE_ENTRIES = 16384
 
 
 class PortState(IntEnum):
@@ -47,7 +56,7 @@ PORT = np.dtype(
             ("ip", "u1", (4,)),
             ("state", "<u4"),
             ("bridge", "<u4"),
-            ("pad", "<u4"),
+            ("slot", "<u4"),
         ),
         *(("opened", "<u8"), ("moved", "<u8")),
     ]
@@ -56,6 +65,28 @@ EVENT = np.dtype(
     [
         *(("time", "<u8"), ("ifindex", "<u4"), ("kind", "<u4"), ("mac", "u1", (6,))),
         *(("ethertype", ">u2"), ("vlan", "<u2"), ("pad", "<u2"), ("seen_at", "<u4")),
+    ]
+)
+SLOT = np.dtype([("program", "<u4"), ("pad", "<u4"), ("admit_until", "<u8")])
+BLOCK_KEY = np.dtype([("program", "<u4"), ("index", "<u2"), ("direction", "u1"), ("staged", "u1")])
+BLOCK = np.dtype([("rows", ROW, (BLOCK_ROWS,))])
+CT_KEY = np.dtype(
+    [
+        *(("ifindex", "<u4"), ("local", "u1", (4,)), ("remote", "u1", (4,)), ("local_port", ">u2")),
+        *(("remote_port", ">u2"), ("proto", "u1"), ("kind", "u1"), ("pad", "<u2")),
+    ]
+)
+CT = np.dtype(
+    [
+        *(("seen", "<u8"), ("program", "<u4"), ("rule", "<u4"), ("staged_rule", "<u4"), ("action", "u1")),
+        *(("staged_action", "u1"), ("direction", "u1"), ("flags", "u1")),
+    ]
+)
+HIT_KEY = np.dtype([("ifindex", "<u4"), ("rule", "<u4"), ("kind", "<u4")])
+LOG_EVENT = np.dtype(
+    [
+        *(("time", "<u8"), ("ifindex", "<u4"), ("rule", "<u4"), ("src", "u1", (4,)), ("dst", "u1", (4,))),
+        *(("src_port", "<u2"), ("dst_port", "<u2"), ("proto", "u1"), ("direction", "u1"), ("pad", "<u2")),
     ]
 )
 LAYOUT = {
@@ -71,10 +102,17 @@ LAYOUT = {
     "counters1": (_COUNTER_KEY, _COUNTER),
     "cur": (_U4, _U4),
     "lost": (_U4, np.dtype("<u8")),
+    "slots": (_U4, SLOT),
+    "blocks": (BLOCK_KEY, BLOCK),
+    "sets": (PREFIX, _U4),
+    "hits": (HIT_KEY, _COUNTER),
+    "conntrack": (CT_KEY, CT),
+    "estimates": (CONVERSATION, SEEN),
 }
 
 
 def defines(flow_entries: int = FLOW_ENTRIES) -> dict[str, int | str]:
     """The -D defines of port.c: every Reason by number, and the sizes of its maps."""
-    sizes: dict[str, int | str] = {"FLOW_ENTRIES": flow_entries, "PORT_ENTRIES": PORT_ENTRIES}
+    names = "PORT_ENTRIES CONNTRACK_ENTRIES BLOCK_ROWS BLOCKS BLOCK_ENTRIES PREFIX_ENTRIES ESTIMATE_ENTRIES"
+    sizes: dict[str, int | str] = {name: globals()[name] for name in names.split()} | {"FLOW_ENTRIES": flow_entries}
     return {f"R_{reason.name}": int(reason) for reason in Reason} | sizes

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bascule_agent.bpf import raw
 from bascule_agent.bpf.errors import BpfError
+from bascule_agent.bpf.source import expand
 
 Layout = Mapping[str, tuple[np.dtype[Any], np.dtype[Any]]]
 Defines = Mapping[str, int | str]
@@ -30,8 +31,8 @@ _BPF_MAGIC = 0xCAFE4A11
 
 
 def source_hash(source: Path, defines: Defines | None = None, layout: Layout | None = None) -> str:
-    """16 hex digits that change with the source, the defines or the map layouts (names, offsets, sizes)."""
-    digest = hashlib.sha256(source.read_bytes())
+    """16 hex digits that change with source, headers, defines or map layouts (names, offsets, sizes)."""
+    digest = hashlib.sha256(expand(source).encode())
     digest.update(repr(sorted((defines or {}).items())).encode())
     for name, (key, value) in sorted((layout or {}).items()):
         digest.update(f"{name} {key.descr} {value.descr}".encode())

@@ -25,7 +25,7 @@ _PROG_LOAD, _OBJ_PIN, _OBJ_GET, _PROG_TEST_RUN = 5, 6, 7, 10
 _NEXT_ID = {"prog": 11, "map": 12}
 _FD_BY_ID = {"prog": 13, "map": 14}
 _INFO_BY_FD = 15
-_LOOKUP_BATCH, _LOOKUP_AND_DELETE_BATCH = 24, 25
+_LOOKUP_BATCH, _LOOKUP_AND_DELETE_BATCH, _UPDATE_BATCH = 24, 25, 26
 _INFO_SIZE = 256
 SCHED_CLS = 3
 
@@ -189,6 +189,12 @@ def batch(
     return keys[:count], values[:count]
 
 
+def update_batch(fd: int, keys: NDArray[Any], values: NDArray[Any]) -> None:
+    """Write n entries in one call; on an error the first of them may be written."""
+    keys, values = keys.copy(), values.copy()
+    _bpf(_UPDATE_BATCH, _attr("QQQQIIQQ", 0, 0, keys.ctypes.data, values.ctypes.data, len(keys), fd, 0, 0))
+
+
 def prog_load(instructions: bytes, name: str, kind: int = SCHED_CLS) -> int:
     """Load raw instructions (8 bytes each) as a program; the caller closes the fd."""
     code, licence = _buffer(instructions), ctypes.create_string_buffer(b"GPL")
@@ -213,3 +219,12 @@ def test_run(fd: int, frame: bytes) -> tuple[int, bytes]:
     _bpf(_PROG_TEST_RUN, attr)
     result, size = struct.unpack_from("<4xI4xI", attr.raw)
     return result, out.raw[:size]
+
+
+def test_run_ns(fd: int, frame: bytes, repeat: int) -> int:
+    """The mean time of `repeat` runs of a tc program on one frame, in ns."""
+    data = _buffer(frame)
+    attr = _attr("IIIIQQII", *(fd, 0, len(frame), 0, ctypes.addressof(data), 0, repeat, 0))
+    _bpf(_PROG_TEST_RUN, attr)
+    (mean,) = struct.unpack_from("<I", attr.raw, 36)
+    return int(mean)

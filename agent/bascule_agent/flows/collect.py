@@ -1,4 +1,4 @@
-"""Drain the kernel's flow maps twice a second and publish what came out, with its ledger.
+"""Drain the kernel's flow maps twice a second (oftener while somebody follows), publish what came out with its ledger.
 
 The swap blocks for 10 to 30 ms, so it runs in a thread of its own; the loop keeps answering port events meanwhile.
 """
@@ -19,15 +19,18 @@ from bascule_agent.bpf.objects import Objects
 from bascule_agent.errors import describe
 from bascule_agent.flows.account import Account
 from bascule_agent.flows.clock import realtime_minus_monotonic
+from bascule_agent.flows.estimates import put_estimates
 from bascule_agent.flows.hub import Drain, Hub
 
 log = logging.getLogger("bascule_agent")
 
 PERIOD_SECONDS = 0.5
+WATCHED_SECONDS = 0.15  # while somebody follows: from the wire to a row on screen within 300 ms
 
 
 class Collector:
-    """One node's drains. `ports()` names the ports that records point at; `also(drain)` sees each after the hub."""
+    """One node's drains. `ports()` names the ports that records point at; `also(drain)` sees each after the hub; `swap`
+    is what takes them out of the kernel."""
 
     def __init__(
         self,
@@ -35,8 +38,9 @@ class Collector:
         hub: Hub,
         ports: Callable[[], tuple[PortId, ...]],
         also: Callable[[Drain], None] = lambda drain: None,
+        swap: Callable[[Objects], Drained] = swap_and_drain,
     ) -> None:
-        self._objects, self._hub, self._ports, self._also = objects, hub, ports, also
+        self._objects, self._hub, self._ports, self._also, self._swap = objects, hub, ports, also, swap
         self._account = Account()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flows")
         self._stop = asyncio.Event()
@@ -49,7 +53,7 @@ class Collector:
                 await self.drain()
             except Exception as error:
                 log.error("flow drain failed: %s", describe(error)[0], exc_info=True)
-            due = max(due + PERIOD_SECONDS, time.monotonic())
+            due = max(due + (WATCHED_SECONDS if self._hub.viewers else PERIOD_SECONDS), time.monotonic())
             try:
                 await asyncio.wait_for(self._stop.wait(), due - time.monotonic())
             except TimeoutError:
@@ -63,11 +67,17 @@ class Collector:
     async def drain(self) -> Drain:
         """Swap, read, account, publish."""
         loop = asyncio.get_running_loop()
-        drained = await loop.run_in_executor(self._thread, swap_and_drain, self._objects)
+        drained = await loop.run_in_executor(self._thread, self._read)
         made = to_drain(drained, self._account, self._ports())
         self._hub.publish(made)
         self._also(made)
         return made
+
+    def _read(self) -> Drained:
+        drained = self._swap(self._objects)
+        if "estimates" in self._objects.layout:
+            put_estimates(drained.records, *self._objects.rows("estimates"))
+        return drained
 
 
 def to_drain(drained: Drained, account: Account, ports: tuple[PortId, ...]) -> Drain:

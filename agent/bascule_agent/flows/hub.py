@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bascule.flows.filter import Filter
 from bascule.flows.ledger import AGENT_QUEUE, Ledger
-from bascule.flows.names import PortId
+from bascule.flows.names import Names, PortId
 from bascule.flows.record import RECORD
+from bascule.flows.scene import Scene
 
 HISTORY_SECONDS = 60.0
-HISTORY_RECORDS = 65_536  # 4.5 MiB, and as much for each viewer that cannot keep up
+HISTORY_RECORDS = 65_536  # 5.5 MiB, and as much for each viewer that cannot keep up
 QUEUE_RECORDS = 65_536
-BATCH_RECORDS = 16_384  # 1.2 MB: gRPC refuses messages above 4 MB by default
+BATCH_RECORDS = 16_384  # 1.4 MB: gRPC refuses messages above 4 MB by default
+EVERYTHING = Filter()
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,31 @@ class Viewer:
         return replace(drain, ledger=drain.ledger.moved(AGENT_QUEUE, self.lost))
 
 
+class Sieve:
+    """One stream's filter. What surely does not match stays here and is counted, in each ledger, as filtered."""
+
+    def __init__(self, node: str, wanted: Filter) -> None:
+        self._node, self._wanted = node, wanted
+        self._ports: tuple[PortId, ...] | None = None
+        self._names = Names()
+        self._filtered = 0
+
+    def __call__(self, drain: Drain) -> Drain:
+        """The drain with what may match."""
+        if self._wanted.everything:
+            return drain
+        if drain.ports != self._ports:
+            self._ports, self._names = drain.ports, Names(drain.ports)
+        kept = drain.records[self._wanted.mask(Scene(drain.records, self._node, self._names, partial=True))]
+        self._filtered += drain.frames - int(kept["packets"].sum())
+        return replace(drain, records=kept, ledger=drain.ledger.without(self._filtered))
+
+
 class Hub:
     """History and viewers; owned by one event loop."""
 
-    def __init__(self, seconds: float = HISTORY_SECONDS, records: int = HISTORY_RECORDS) -> None:
-        self.seconds, self.limit = seconds, records
+    def __init__(self, seconds: float = HISTORY_SECONDS, records: int = HISTORY_RECORDS, node: str = "") -> None:
+        self.seconds, self.limit, self._node = seconds, records, node
         self._history: deque[Drain] = deque()
         self._forgotten: deque[tuple[int, int]] = deque()  # (time_ns, frames) dropped for room while still recent
         self._held = 0
@@ -112,17 +135,24 @@ class Hub:
         records = np.concatenate(kept, dtype=RECORD) if kept else np.zeros(0, RECORD)
         return replace(self._last, records=records), lost
 
-    async def stream(self, history_seconds: float, follow: bool) -> AsyncIterator[Drain]:
-        """The history first (always one drain, maybe empty), then every new one while `follow`."""
-        viewer = Viewer()
+    @property
+    def viewers(self) -> int:
+        """How many follow."""
+        return len(self._viewers)
+
+    async def stream(
+        self, history_seconds: float, follow: bool, wanted: Filter = EVERYTHING
+    ) -> AsyncGenerator[Drain, None]:
+        """The history first (always one drain, maybe empty), then every new one while `follow`, filtered."""
+        viewer, sieve = Viewer(), Sieve(self._node, wanted)
         # The viewer is entered in the same step as the history is taken: no drain falls between the two.
         first, viewer.lost = self.history(history_seconds)
         if follow:
             self._viewers.add(viewer)
         try:
-            yield replace(first, ledger=first.ledger.moved(AGENT_QUEUE, viewer.lost))
+            yield sieve(replace(first, ledger=first.ledger.moved(AGENT_QUEUE, viewer.lost)))
             while follow:
-                yield await viewer.get()
+                yield sieve(await viewer.get())
         finally:
             self._viewers.discard(viewer)
 
@@ -133,5 +163,5 @@ def split(drain: Drain, limit: int = BATCH_RECORDS) -> Iterator[Drain]:
     for at in range(0, max(len(drain.records), 1), limit):
         piece = drain.records[at : at + limit]
         rest -= int(piece["packets"].sum())
-        ledger = Ledger(drain.ledger.seen - rest, drain.ledger.sent - rest, drain.ledger.lost)
+        ledger = Ledger(drain.ledger.seen - rest, drain.ledger.sent - rest, drain.ledger.lost, drain.ledger.filtered)
         yield Drain(drain.time_ns, piece, drain.ports, ledger)

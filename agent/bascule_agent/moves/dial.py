@@ -30,6 +30,9 @@ class Dial(Protocol):
     async def source_half(self, target: str, migration_uid: str, seconds: float) -> str:
         """JSON of the source's half; UnreachableError when it does not answer within `seconds`, or refuses."""
 
+    async def view(self, target: str, request: pb.SourceHalfRequest, seconds: float) -> str:
+        """JSON of where that node's bridge has a MAC (FdbView.look); UnreachableError as above."""
+
 
 class AgentClient:
     """The real one; `token` gives this agent's own bearer token, fresh at every call."""
@@ -49,14 +52,27 @@ class AgentClient:
 
     async def source_half(self, target: str, migration_uid: str, seconds: float) -> str:
         """See Dial."""
+        return await self.view(target, pb.SourceHalfRequest(migration_uid=migration_uid), seconds)
+
+    async def view(self, target: str, request: pb.SourceHalfRequest, seconds: float) -> str:
+        """See Dial."""
         async with _channel(target) as channel:
-            request = pb.SourceHalfRequest(migration_uid=migration_uid)
             try:
                 metadata = await self._metadata()
                 reply = await _stub(channel).SourceHalf(request, metadata=metadata, timeout=seconds)
             except grpc.aio.AioRpcError as error:
                 raise _unreachable(target, error) from error
             return str(reply.json)
+
+    async def handover(self, target: str, request: pb.HandoverRequest, seconds: float) -> pb.HandoverReply:
+        """A NIC's connections and counters; UnreachableError as with `source_half`."""
+        async with _channel(target) as channel:
+            try:
+                metadata = await self._metadata()
+                reply: pb.HandoverReply = await _stub(channel).Handover(request, metadata=metadata, timeout=seconds)
+            except grpc.aio.AioRpcError as error:
+                raise _unreachable(target, error) from error
+            return reply
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {await self._token()}"),)

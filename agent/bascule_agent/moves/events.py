@@ -47,7 +47,14 @@ class PortMoved:
 
 @dataclass(frozen=True, slots=True)
 class DroppedAfter:
-    """Frames that still came to the source's port after it let go, by reason, in all since then; the newest holds."""
+    """Frames that still came to the source's port after it let go, by reason, in all since then; the newest holds.
+
+    `to_vm`: those that were sent to the VM's own MAC; `last_frame` describes the last of them in words, `last_ns` is
+    its CLOCK_REALTIME.
+    """
 
     migration_uid: str
     by_reason: Mapping[str, int]
+    to_vm: int = 0
+    last_frame: str = ""
+    last_ns: int | None = None

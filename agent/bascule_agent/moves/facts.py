@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bascule.continuity import Record
+from bascule.continuity import Record, judged
 from bascule.resources.kubevirt import Migration
 
 EVENTS_ANNOTATION = "bascule.dev/hypervisor-events"
 MAX_EVENTS = 200
+RAM = ("ram_bytes", "ram_mbps", "fault_requests", "fault_stall_ms")
 
 
 def apply_migration(record: Record, migration: Migration, annotations: Mapping[str, str]) -> None:
@@ -29,6 +30,24 @@ def apply_migration(record: Record, migration: Migration, annotations: Mapping[s
     _apply_hypervisor(record, annotations.get(EVENTS_ANNOTATION))
 
 
+def is_cut_off(document: Mapping[str, Any]) -> bool:
+    """Was this record closed because its agent ended, before the migration had?"""
+    return "agent" in document["missing_why"] and document["ended"] is None
+
+
+def ended(document: Mapping[str, Any], migration: Migration, annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The same record with what the VMIM says of its end, judged anew; what was measured stays as it is."""
+    told = Record(document["migration_uid"], document["vm"], document["namespace"], document["target"])
+    apply_migration(told, migration, annotations)
+    keys = ("migration", "phases", "started", "ended", "failure", "qemu", "hypervisor_events")
+    more: dict[str, Any] = {key: getattr(told, key) for key in keys}
+    missing = {**document["missing_why"], **told.missing}
+    if told.qemu is not None:
+        missing.pop("hypervisor-events", None)
+    more |= {"source": told.source or document["source"], "missing_why": missing, "missing": sorted(missing)}
+    return judged({**document, **more})
+
+
 def _first_time(record: Record) -> str:
     return next((str(phase["at"]) for phase in record.phases if phase["at"]), "")
 
@@ -44,6 +63,7 @@ def _apply_hypervisor(record: Record, text: str | None) -> None:
         document = json.loads(text)
         events = [_event(entry) for entry in document["events"][:MAX_EVENTS]]
         downtime, total = _number(document.get("downtime_ms")), _number(document.get("total_ms"))
+        ram = {key: _number(document[key]) for key in RAM if key in document}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = f"annotation {EVENTS_ANNOTATION}: {type(error).__name__}: {error}"
         record.missing["hypervisor-events"] = problem
@@ -63,6 +83,7 @@ def _apply_hypervisor(record: Record, text: str | None) -> None:
         "resume_ns": resume,
         "stop_to_resume_ms": between,
         "mode": str(document.get("mode") or ""),
+        **ram,
     }
 
 

@@ -33,6 +33,7 @@ class SourceTracker:
             "ip": event.nic.ip,
             "port": event.port,
             "moved_ns": event.at_ns,
+            "closed_ns": None,
             "entries_removed": list(event.entries_removed),
         }
         half["nics"] = [*(known for known in half["nics"] if known["nic"] != event.nic.nic), nic]
@@ -40,7 +41,17 @@ class SourceTracker:
     def dropped(self, event: DroppedAfter) -> None:
         """Frames that still came; nothing is kept for a move whose port was never closed here."""
         if event.migration_uid in self._halves:
-            self._halves[event.migration_uid]["dropped_after"] = dict(event.by_reason)
+            half = self._halves[event.migration_uid]
+            half["dropped_after"] = dict(event.by_reason)
+            half["to_vm"] = event.to_vm
+            if event.last_frame:
+                half["last_late"] = {"at_ns": event.last_ns, "frame": event.last_frame}
+
+    def port_closed(self, migration_uid: str, port: str, at_ns: int) -> None:
+        """The source's endpoint is gone: its link was removed."""
+        for nic in self._halves.get(migration_uid, {}).get("nics", []):
+            if nic["port"] == port and nic["closed_ns"] is None:
+                nic["closed_ns"] = at_ns
 
     def half(self, migration_uid: str) -> str:
         """The half as JSON; UsageError when this node was not the source of that move (or has forgotten it)."""

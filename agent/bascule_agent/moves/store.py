@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bascule.continuity import judge
+from bascule.continuity import judged
 from bascule.protocol.gen.agent_pb2 import MoveRecord
 
 LIMIT = 500
@@ -79,7 +79,8 @@ class RecordStore:
         try:
             document = json.loads(path.read_text())
             uid = document["migration_uid"]
-            if document["complete"]:
+            watching = (document.get("aftershock") or {}).get("state") == "running"
+            if document["complete"] and not watching:
                 entry = Entry(document["vm"], document["namespace"], path.stat().st_size)
                 self._index[uid] = entry
             else:
@@ -101,13 +102,12 @@ class RecordStore:
 
 
 def closed(document: dict[str, Any]) -> dict[str, Any]:
-    """A record that nobody fills any more, as complete: what it lacks is named, and judged again."""
+    """A record that nobody fills any more, as complete: what it lacks is named, and judged again. One that was complete
+    and whose after-shock watch ran keeps its verdict; the watch is what was cut short."""
+    if document["complete"]:
+        watch = {**document["aftershock"], "state": "interrupted", "why": "the agent ended during the watch"}
+        return judged({**document, "aftershock": watch})
     document = {**document, "complete": True}
     document["missing_why"] = {**document["missing_why"], "agent": "the agent ended during the move"}
     document["missing"] = sorted(document["missing_why"])
-    verdict = judge(document)
-    document["verdict"] = verdict.word
-    document["reasons"] = [
-        {"code": reason.code, "message": reason.message, "fix": reason.fix} for reason in verdict.reasons
-    ]
-    return document
+    return judged(document)

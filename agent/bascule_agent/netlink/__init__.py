@@ -1,8 +1,8 @@
 """Typed facade over rtnetlink: namespaces, links, addresses, routes, FDB, bridge ports, tc filters, events.
 
-The only package that imports pyroute2; the lab builds its fabric with it too. Everything blocks. A `Netlink` runs its
-requests in a thread of its own that lives in the namespace, so it may be used from any thread and from inside a running
-asyncio loop (through a worker thread: it blocks).
+The only package that imports pyroute2; the lab builds its fabric with it too. Everything blocks. A `Netlink` may be
+used from any thread and from inside a running asyncio loop (through a worker thread: it blocks). What a pass needs
+often is encoded here (request.py), the rest is pyroute2's, in a thread of its own that lives in the namespace.
 """
 
 from bascule_agent.netlink.facade import Netlink

@@ -13,15 +13,17 @@ from typing import Any
 import pyroute2
 from pyroute2.netlink.exceptions import NetlinkError as KernelError
 
-from bascule_agent.netlink import decode
-from bascule_agent.netlink.filters import BpfFilter, has_filters, read_filters
+from bascule_agent.netlink.filters import BpfFilter, Filters
 from bascule_agent.netlink.netns import NetnsThread, netns_path
+from bascule_agent.netlink.rawaddresses import read_addresses, read_routes
+from bascule_agent.netlink.rawbridge import RawBridge
+from bascule_agent.netlink.rawlinks import RawLinks
+from bascule_agent.netlink.request import Requests
 from bascule_agent.netlink.types import Address, FdbEntry, Link, Neighbour, NetlinkError, PortVlan, Route
 from bascule_agent.netlink.vlans import mac_is_set, read_vlans
 
-_PARENTS = {"ingress": "ffff:fff2", "egress": "ffff:fff3"}
-_ETH_P_ALL = 3
-_PRIO, _HANDLE = 1, 1
+_NUD_PERMANENT = 0x80
+_ABSENT = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
 
 
 def _open_socket() -> Any:
@@ -31,19 +33,25 @@ def _open_socket() -> Any:
 class Netlink:
     """rtnetlink in one namespace (name, path, or None for the caller's).
 
-    Requests run in the instance's own thread, which lives in the namespace: pyroute2 runs an event loop inside every
-    call, so it cannot be called where asyncio runs. A call blocks for about 1 ms (dumps: 1-2 ms a link); asyncio code
-    calls from a worker thread. Calls of several threads are serialised. Every failure is a NetlinkError.
+    What a pass needs often goes over a socket of our own (request.py), 20-50 µs a request. The rest is pyroute2's,
+    about 1 ms, in the instance's own thread, which lives in the namespace: it runs an event loop inside every call, so
+    it cannot be called where asyncio runs. Every call blocks; asyncio code calls from a worker thread. Calls of several
+    threads are serialised. Every failure is a NetlinkError.
     """
 
     def __init__(self, netns: str | Path | None = None) -> None:
         self.netns = netns
         self._thread = NetnsThread(netns)
-        self._ipr = self._thread.run(_open_socket)
+        self._ipr: Any = None
+        self._requests = self._thread.run(Requests)
+        self._links, self._filters = RawLinks(self._requests), Filters(self._requests)
+        self._bridges = RawBridge(self._requests)
 
     def close(self) -> None:
-        """Close the socket and end the thread."""
-        self._thread.run(self._ipr.close)
+        """Close the sockets and end the thread."""
+        self._requests.close()
+        if self._ipr is not None:
+            self._thread.run(self._ipr.close)
         self._thread.close()
 
     def __enter__(self) -> Netlink:
@@ -54,34 +62,50 @@ class Netlink:
 
     def _do(self, what: str, fn: Callable[[Any], Any]) -> Any:
         try:
-            return self._thread.run(lambda: fn(self._ipr))
+            return self._thread.run(lambda: fn(self._pyroute()))
         except KernelError as error:
-            where = f" in {self.netns}" if self.netns else ""
-            raise NetlinkError(f"{what}{where}", cause=os.strerror(error.code), code=error.code) from None
+            raise NetlinkError(f"{what}{self._where}", cause=os.strerror(error.code), code=error.code) from None
+
+    def _pyroute(self) -> Any:
+        """pyroute2's socket, made when it is first needed."""
+        if self._ipr is None:
+            self._ipr = _open_socket()
+        return self._ipr
+
+    @property
+    def _where(self) -> str:
+        return f" in {self.netns}" if self.netns else ""
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of our own socket say in which namespace they happened."""
+        try:
+            yield
+        except NetlinkError as error:
+            raise NetlinkError(f"{error.message}{self._where}", error.cause, error.fix, error.code) from None
 
     # links
 
     def links(self) -> list[Link]:
         """Every link of the namespace."""
-        return [decode.link(m) for m in self._do("list links", lambda ipr: list(ipr.link("dump")))]
+        with self._told():
+            return self._links.all()
 
     def find(self, ref: str | int) -> Link | None:
         """The link of that name or index, or None."""
-        query: dict[str, Any] = {"index": ref} if isinstance(ref, int) else {"ifname": ref}
         try:
-            found = self._do(f"read link {ref}", lambda ipr: list(ipr.link("get", **query)))
+            with self._told():
+                return self._links.get(ref)
         except NetlinkError as error:
             if error.code in (errno.ENODEV, errno.ENOENT):
                 return None
             raise
-        return decode.link(found[0]) if found else None
 
     def link(self, ref: str | int) -> Link:
         """The link of that name or index; NetlinkError (ENODEV) when there is none."""
         found = self.find(ref)
         if found is None:
-            where = f" in {self.netns}" if self.netns else ""
-            raise NetlinkError(f"no link {ref}{where}", code=errno.ENODEV)
+            raise NetlinkError(f"no link {ref}{self._where}", code=errno.ENODEV)
         return found
 
     def add_bridge(
@@ -89,22 +113,16 @@ class Netlink:
     ) -> Link:
         """A bridge with a fixed MAC, no STP, no forwarding delay, no multicast snooping; down.
 
-        `vlan_filtering`: keep VLANs apart, with no default PVID. A kernel that cannot refuses, or ignores it: look at
-        the answer.
+        `vlan_filtering`: keep VLANs apart. A kernel that cannot refuses, or ignores it: look at the answer. There is no
+        default PVID either way: a bridge that does not filter would else keep each static entry once more, in VLAN 1,
+        where no frame ever moves it.
 
         A MAC of its own, because a bridge's address follows its ports otherwise and moves when one joins. An MTU is set
         after creation, because only then the kernel keeps it when a port with another one joins.
         """
-        options = {"br_forward_delay": 0, "br_mcast_snooping": 0, "br_stp_state": 0}
-        if vlan_filtering is not None:
-            options |= {"br_vlan_filtering": int(vlan_filtering), "br_vlan_default_pvid": 0}
-        self._do(
-            f"add bridge {name}",
-            lambda ipr: ipr.link("add", ifname=name, kind="bridge", address=mac, **options),
-        )
-        if mtu:
-            self.set(self.link(name).index, mtu=mtu)
-        return self._aliased(name, alias)
+        with self._told():
+            self._links.add_bridge(name, mac, vlan_filtering)
+        return self._finished(name, alias, mtu)
 
     def add_veth(
         self,
@@ -118,15 +136,9 @@ class Netlink:
         mtu: int = 0,
     ) -> Link:
         """A veth pair, both ends down; the peer is made in `peer_netns` when given. Returns the near end."""
-        near: dict[str, Any] = {"ifname": name, **({"address": mac} if mac else {}), **({"mtu": mtu} if mtu else {})}
-        peer: dict[str, Any] = {"ifname": peer_name, **({"address": peer_mac} if peer_mac else {})}
-        if mtu:
-            peer["mtu"] = mtu
-        with self._netns_fd(peer_netns) as fd:
-            if fd is not None:
-                peer["net_ns_fd"] = fd
-            self._do(f"add veth {name}", lambda ipr: ipr.link("add", kind="veth", peer=peer, **near))
-        return self._aliased(name, alias)
+        with self._netns_fd(peer_netns) as fd, self._told():
+            self._links.add_veth(name, peer_name, mac, peer_mac, mtu, fd)
+        return self._finished(name, alias, 0)
 
     @contextlib.contextmanager
     def _netns_fd(self, netns: str | Path | None) -> Iterator[int | None]:
@@ -142,10 +154,11 @@ class Netlink:
         finally:
             os.close(fd)
 
-    def _aliased(self, name: str, alias: str) -> Link:
+    def _finished(self, name: str, alias: str, mtu: int) -> Link:
         link = self.link(name)
-        if alias:
-            self.set(link.index, alias=alias)
+        rest: dict[str, Any] = {**({"alias": alias} if alias else {}), **({"mtu": mtu} if mtu else {})}
+        if rest:
+            self.set(link.index, **rest)
             link = self.link(link.index)
         return link
 
@@ -162,18 +175,17 @@ class Netlink:
         netns: str | Path | None = None,
     ) -> None:
         """Change a link; what is None stays. `master=0` takes it out of its bridge; a new name needs the link down."""
-        given = {"master": master, "ifalias": alias, "mtu": mtu, "address": mac, "ifname": name}
+        given = {"master": master, "alias": alias, "mtu": mtu, "mac": mac, "name": name}
         change: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        if up is not None:
-            change["state"] = "up" if up else "down"
-        with self._netns_fd(netns) as fd:
+        with self._netns_fd(netns) as fd, self._told():
             if fd is not None:
-                change["net_ns_fd"] = fd
-            self._do(f"set link {index}", lambda ipr: ipr.link("set", index=index, **change))
+                change["netns_fd"] = fd
+            self._links.set(index, up, change)
 
     def delete(self, index: int) -> None:
         """Delete a link (a veth takes its peer along)."""
-        self._do(f"delete link {index}", lambda ipr: ipr.link("del", index=index))
+        with self._told():
+            self._links.delete(index)
 
     # addresses, routes, neighbours
 
@@ -187,7 +199,8 @@ class Netlink:
 
     def addresses(self) -> list[Address]:
         """Every IPv4 address of the namespace."""
-        return [decode.address(m) for m in self._do("list addresses", lambda ipr: list(ipr.get_addr(family=2)))]
+        with self._told():
+            return read_addresses(self._requests)
 
     def add_route(self, dst: str, *, via: str = "", index: int = 0) -> None:
         """Add a route to `dst` (CIDR, `0.0.0.0/0` or `default`) through a gateway, a link, or both."""
@@ -196,43 +209,34 @@ class Netlink:
 
     def routes(self) -> list[Route]:
         """The IPv4 routes of the main table."""
-        return [decode.route(m) for m in self._do("list routes", lambda ipr: list(ipr.get_routes(family=2, table=254)))]
+        with self._told():
+            return read_routes(self._requests)
 
     def neighbours(self) -> list[Neighbour]:
         """The IPv4 neighbour table."""
-        return [
-            decode.neighbour(m) for m in self._do("list neighbours", lambda ipr: list(ipr.get_neighbours(family=2)))
-        ]
+        return [_neighbour(m) for m in self._do("list neighbours", lambda ipr: list(ipr.get_neighbours(family=2)))]
 
     def replace_neighbour(self, index: int, ip: str, mac: str) -> None:
         """A permanent neighbour entry on a link."""
         self._do(
             f"set neighbour {ip}",
-            lambda ipr: ipr.neigh("replace", ifindex=index, dst=ip, lladdr=mac, state=decode.NUD_PERMANENT),
+            lambda ipr: ipr.neigh("replace", ifindex=index, dst=ip, lladdr=mac, state=_NUD_PERMANENT),
         )
 
     def delete_neighbour(self, index: int, ip: str) -> None:
         """Remove a neighbour entry; no error when it is gone."""
-        self._do_absent_ok(f"delete neighbour {ip}", lambda ipr: ipr.neigh("del", ifindex=index, dst=ip))
-
-    def _do_absent_ok(self, what: str, fn: Callable[[Any], Any]) -> bool:
         try:
-            self._do(what, fn)
+            self._do(f"delete neighbour {ip}", lambda ipr: ipr.neigh("del", ifindex=index, dst=ip))
         except NetlinkError as error:
-            if error.code in (errno.ENOENT, errno.ENODEV, errno.EINVAL):
-                return False
-            raise
-        return True
+            if error.code not in _ABSENT:
+                raise
 
     # bridge ports and forwarding entries
 
     def fdb(self, bridge: int = 0) -> list[FdbEntry]:
         """The forwarding entries of every bridge, or of the bridge with index `bridge`; one per MAC and port."""
-        entries = (
-            decode.fdb(m)
-            for m in self._do("list forwarding entries", lambda ipr: list(ipr.get_neighbours(family=decode.AF_BRIDGE)))
-        )
-        return [entry for entry in entries if entry.master and bridge in (0, entry.master)]
+        with self._told():
+            return [entry for entry in self._bridges.entries() if bridge in (0, entry.master)]
 
     def replace_fdb(self, port: int, mac: str, vlan: int = 0) -> None:
         """A static entry of the port's bridge: never ages, yet moves when the MAC appears at a learning port.
@@ -240,34 +244,25 @@ class Netlink:
         Of a bridge that filters VLANs name the `vlan`: without, it makes one in each VLAN of the port and one in VLAN
         0, which no frame has and all ports share.
         """
-        where: dict[str, Any] = {"vlan": vlan} if vlan else {}
-        self._do(
-            f"set forwarding entry {mac} on link {port}",
-            lambda ipr: ipr.neigh(
-                "replace",
-                family=decode.AF_BRIDGE,
-                ifindex=port,
-                lladdr=mac,
-                flags=decode.NTF_MASTER,
-                state=decode.NUD_NOARP | decode.NUD_REACHABLE,
-                **where,
-            ),
-        )
+        with self._told():
+            self._bridges.replace(port, mac, vlan)
 
     def delete_fdb(self, port: int, mac: str, vlan: int = 0) -> bool:
         """Remove an entry of the port's bridge; False when that port has none for the MAC. `vlan` 0: in every VLAN of
         the port."""
-        where: dict[str, Any] = {"vlan": vlan} if vlan else {}
-        return self._do_absent_ok(
-            f"delete forwarding entry {mac} on link {port}",
-            lambda ipr: ipr.neigh(
-                "del", family=decode.AF_BRIDGE, ifindex=port, lladdr=mac, flags=decode.NTF_MASTER, **where
-            ),
-        )
+        try:
+            with self._told():
+                self._bridges.remove(port, mac, vlan)
+        except NetlinkError as error:
+            if error.code in _ABSENT:
+                return False
+            raise
+        return True
 
     def vlans(self, index: int = 0) -> list[PortVlan]:
         """The VLAN memberships of every bridge and bridge port, or of one link; [] where nothing filters VLANs."""
-        return self._thread.run(lambda: read_vlans(index))
+        with self._told():
+            return read_vlans(self._requests, index)
 
     def add_vlan(self, index: int, vid: int, *, pvid: bool = False, untagged: bool = False) -> None:
         """Make a bridge port a member of a VLAN, or change how it is one. A port has one PVID: the last one set."""
@@ -293,17 +288,13 @@ class Netlink:
 
     def set_brport(self, index: int, **flags: int) -> None:
         """Set flags of a bridge port: learning, locked, isolated, unicast_flood, neigh_suppress … (0 or 1)."""
-        self._do(f"set bridge port {index} {flags}", lambda ipr: ipr.brport("set", index=index, **flags))
+        with self._told():
+            self._bridges.set_flags(index, flags)
 
     def brport(self, index: int) -> dict[str, int]:
         """The flags of a bridge port by the names `set_brport` takes; {} when the link is no bridge port."""
-        (message,) = self._do(f"read bridge port {index}", lambda ipr: list(ipr.link("get", index=index)))
-        info = decode.attributes(decode.attributes(message).get("IFLA_LINKINFO") or {})
-        if info.get("IFLA_INFO_SLAVE_KIND") != "bridge":
-            return {}
-        data = decode.attributes(info.get("IFLA_INFO_SLAVE_DATA") or {})
-        prefix = "IFLA_BRPORT_"
-        return {key[len(prefix) :].lower(): value for key, value in data.items() if isinstance(value, int)}
+        with self._told():
+            return self._bridges.flags(index)
 
     # programs
 
@@ -315,23 +306,8 @@ class Netlink:
         exactly one filter.
         """
         self._refuse_others(index, direction, name)
-        self._clsact(index)
-        self._do(
-            f"attach {name} to link {index} {direction}",
-            lambda ipr: ipr.tc(
-                "replace-filter",
-                "bpf",
-                index,
-                _HANDLE,
-                fd=prog_fd,
-                name=name,
-                parent=_PARENTS[direction],
-                prio=_PRIO,
-                protocol=_ETH_P_ALL,
-                direct_action=True,
-                classid=1,
-            ),
-        )
+        with self._told():
+            self._filters.attach(index, direction, prog_fd, name)
         found = self._refuse_others(index, direction, name)
         if len(found) != 1:
             raise NetlinkError(f"link {index} {direction} has {len(found)} filters after attaching {name}, not one")
@@ -347,13 +323,6 @@ class Netlink:
             )
         return found
 
-    def _clsact(self, index: int) -> None:
-        try:
-            self._do(f"add clsact to link {index}", lambda ipr: ipr.tc("add", "clsact", index))
-        except NetlinkError as error:
-            if error.code != errno.EEXIST:
-                raise
-
     def detach_bpf(self, index: int, direction: str, name: str) -> None:
         """Take the filter attached under `name` off one side of a link; none there is no error, nor is another's.
 
@@ -361,15 +330,40 @@ class Netlink:
         """
         if not any(entry.name == name for entry in self.filters(index, direction)):
             return
-        self._do(
-            f"detach program from link {index} {direction}",
-            lambda ipr: ipr.tc(
-                "del-filter", "bpf", index, _HANDLE, parent=_PARENTS[direction], prio=_PRIO, protocol=_ETH_P_ALL
-            ),
-        )
-        if not any(self._thread.run(lambda: has_filters(index))):
-            self._do_absent_ok(f"delete clsact of link {index}", lambda ipr: ipr.tc("del", "clsact", index))
+        with self._told():
+            self._filters.detach(index, direction)
+            self._filters.drop_clsact(index)
+
+    def attach_before(self, index: int, direction: str, prog_fd: int, name: str, handle: int) -> bool:
+        """Put a program before the others' filters on one side of a link, at a handle of its own. True when clsact had
+        to be made for it."""
+        with self._told():
+            return self._filters.attach(index, direction, prog_fd, name, handle)
+
+    def detach_before(self, index: int, direction: str, name: str, handle: int) -> None:
+        """Take that one off again, and nothing else; none there is no error."""
+        if any((entry.name, entry.handle) == (name, handle) for entry in self.filters(index, direction)):
+            with self._told():
+                self._filters.detach(index, direction, handle)
+
+    def drop_clsact(self, index: int) -> None:
+        """Take clsact off a link on which nobody's filter is left; the link may be gone."""
+        with self._told():
+            self._filters.drop_clsact(index)
 
     def filters(self, index: int, direction: str) -> list[BpfFilter]:
         """The bpf filters on one side of a link; [] when the link is gone."""
-        return self._thread.run(lambda: read_filters(index, direction))
+        with self._told():
+            return self._filters.read(index, direction)
+
+    def filter_holders(self) -> list[int]:
+        """The ifindexes of links that can have filters: every other link has none."""
+        with self._told():
+            return self._filters.holders()
+
+
+def _neighbour(message: Any) -> Neighbour:
+    """pyroute2's RTM_NEWNEIGH of family AF_INET to a Neighbour."""
+    attrs = dict(message.get("attrs") or [])
+    permanent = bool(message["state"] & _NUD_PERMANENT)
+    return Neighbour(message["ifindex"], attrs.get("NDA_DST", ""), attrs.get("NDA_LLADDR", ""), permanent)

@@ -12,17 +12,16 @@ import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from pyroute2.netlink import rtnl
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-
-from bascule_agent.netlink import decode
+from bascule_agent.netlink import rawbridge, rawlinks
 from bascule_agent.netlink.netns import in_netns
+from bascule_agent.netlink.request import messages
 from bascule_agent.netlink.types import FdbEvent, LinkEvent, Overrun, Touched
 
 Event = LinkEvent | FdbEvent | Touched | Overrun
-_TC = (rtnl.RTM_NEWTFILTER, rtnl.RTM_DELTFILTER, rtnl.RTM_NEWQDISC, rtnl.RTM_DELQDISC)
+_NEWLINK, _DELLINK, _NEWNEIGH, _DELNEIGH = 16, 17, 28, 29
+_TC = (36, 37, 44, 45)  # RTM_NEWQDISC, DELQDISC, NEWTFILTER, DELTFILTER
+_LINK, _NEIGH, _TC_GROUP = 1, 4, 8  # RTMGRP_*
 
 _RECEIVE_BUFFER = 4 << 20
 _SO_RCVBUFFORCE = 33
@@ -33,22 +32,23 @@ def _open() -> socket.socket:
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
     )
     sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-    sock.bind((0, rtnl.RTMGRP_LINK | rtnl.RTMGRP_NEIGH | rtnl.RTMGRP_TC))
+    sock.bind((0, _LINK | _NEIGH | _TC_GROUP))
     return sock
 
 
-def _event(message: Any) -> Event | None:
-    kind = message["header"]["type"]
-    if kind in (rtnl.RTM_NEWLINK, rtnl.RTM_DELLINK):
-        if message["family"] == decode.AF_BRIDGE:
-            return Touched(message["index"])
-        return LinkEvent(decode.link(message), gone=kind == rtnl.RTM_DELLINK)
-    if kind in (rtnl.RTM_NEWNEIGH, rtnl.RTM_DELNEIGH) and message["family"] == decode.AF_BRIDGE:
-        entry = decode.fdb(message)
-        return FdbEvent(entry, gone=kind == rtnl.RTM_DELNEIGH) if entry.master else None
-    if kind in _TC:
-        return Touched(message["index"])
-    return None
+def _event(kind: int, body: bytes) -> Event | None:
+    if len(body) < 8:
+        return None
+    family = body[0]
+    index = int.from_bytes(body[4:8], "little")
+    if kind in (_NEWLINK, _DELLINK):
+        if family == rawbridge.AF_BRIDGE:
+            return Touched(index)
+        return LinkEvent(rawlinks.decode(body), gone=kind == _DELLINK)
+    if kind in (_NEWNEIGH, _DELNEIGH) and family == rawbridge.AF_BRIDGE:
+        entry = rawbridge.entry(body)
+        return FdbEvent(entry, gone=kind == _DELNEIGH) if entry.master else None
+    return Touched(index) if kind in _TC else None
 
 
 class Monitor:
@@ -56,7 +56,6 @@ class Monitor:
 
     def __init__(self, netns: str | Path | None = None) -> None:
         self._sock = in_netns(netns, _open)
-        self._marshal = MarshalRtnl()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def fileno(self) -> int:
@@ -77,7 +76,7 @@ class Monitor:
                 # The kernel says once that it dropped some; what follows is good again.
                 events.append(Overrun())
                 continue
-            events.extend(event for message in self._marshal.parse(data) if (event := _event(message)))
+            events.extend(event for kind, _, body in messages(data) if (event := _event(kind, body)))
 
     def start(self, loop: asyncio.AbstractEventLoop, callback: Callable[[Event], None]) -> None:
         """Call `callback(event)` on `loop` for every event from now on."""

@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterator
 
-from bascule_agent.netlink.rawdump import attributes, dump
+from bascule_agent.netlink.request import Requests, attributes, u32
 from bascule_agent.netlink.types import PortVlan
 
 _RTM_NEWLINK, _RTM_GETLINK, _AF_BRIDGE = 16, 18, 7
@@ -25,12 +25,12 @@ _NET_ADDR_SET = 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def read_vlans(index: int = 0) -> list[PortVlan]:
-    """The memberships of every bridge and bridge port of the caller's namespace, or of one link; a bridge's own
-    (`self`) ones stand under its own index."""
-    body = struct.pack("BxHiII", _AF_BRIDGE, 0, 0, 0, 0) + struct.pack("HHI", 8, _IFLA_EXT_MASK, _BRVLAN_COMPRESSED)
+def read_vlans(requests: Requests, index: int = 0) -> list[PortVlan]:
+    """The memberships of every bridge and bridge port, or of one link; a bridge's own (`self`) ones stand under its own
+    index."""
+    body = struct.pack("BxHiII", _AF_BRIDGE, 0, 0, 0, 0) + u32(_IFLA_EXT_MASK, _BRVLAN_COMPRESSED)
     found = []
-    for message in dump(_RTM_GETLINK, body, _RTM_NEWLINK, "read VLANs of bridge ports"):
+    for message in requests.dump(_RTM_GETLINK, body, _RTM_NEWLINK, "read VLANs of bridge ports"):
         (link,) = struct.unpack_from("i", message, 4)
         if index in (0, link):
             spec = dict(attributes(message[16:])).get(_IFLA_AF_SPEC, b"")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Set
+from typing import Any
 
 from bascule.errors import BasculeError
 from bascule_agent.bpf.layout import PortState
@@ -42,7 +43,7 @@ class PortManager:
             if link.up:
                 self._netlink.set(spec.ifindex, up=False)
             self._attach(spec.ifindex)
-            self._write(spec.ifindex, mac, spec.vlan, ip, state, bridge_index)
+            self._write(spec.ifindex, (tuple(mac), spec.vlan, tuple(ip)), state, bridge_index, spec.slot)
             self._objects.put("macs", (bridge_index, tuple(mac), spec.vlan), (spec.ifindex,))
             self._netlink.set(spec.ifindex, master=bridge_index)
             if spec.held:
@@ -70,8 +71,8 @@ class PortManager:
             if found.prog_id != self._objects.program_id(program):
                 raise PortError(f"{program} does not read back", cause=f"program {found.prog_id} is on {direction}")
 
-    def _write(self, ifindex: int, mac: bytes, vlan: int, ip: bytes, state: PortState, bridge: int) -> None:
-        self._objects.put("ports", (ifindex,), (tuple(mac), vlan, tuple(ip), int(state), bridge, 0, 0, 0))
+    def _write(self, ifindex: int, nic: tuple[Any, ...], state: PortState, bridge: int, slot: int) -> None:
+        self._objects.put("ports", (ifindex,), (*nic, int(state), bridge, slot, 0, 0))
 
     def _pin(self, ifindex: int, mac: str, bridge: int, vlan: int) -> None:
         self._netlink.replace_fdb(ifindex, mac, self._entry_vlan(bridge, vlan))
@@ -92,7 +93,8 @@ class PortManager:
         row = self._objects.get("ports", ifindex)
         if row is not None:
             port = port_from(ifindex, row)
-            self._write(ifindex, mac_bytes(port.mac), port.vlan, ip_bytes(port.ip), state, port.bridge)
+            nic = (tuple(mac_bytes(port.mac)), port.vlan, tuple(ip_bytes(port.ip)))
+            self._write(ifindex, nic, state, port.bridge, port.slot)
 
     def open_done(self, ifindex: int) -> Port:
         """After `opened` or `returned`: static entry, no learning, locked. Does nothing unless the port is live."""

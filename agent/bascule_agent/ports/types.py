@@ -19,7 +19,8 @@ class PortError(BasculeError):
 class PortSpec:
     """A workload NIC to serve: the host side's ifindex, the NIC's MAC (colons) and IPv4 address, its VLAN.
 
-    `held`: let nothing to the guest until it sends its first frame (the target of a move).
+    `held`: let nothing to the guest until it sends its first frame (the target of a move). `slot`: where its policy is
+    told (bascule_agent.policy.maps); 0 asks no policy.
     """
 
     ifindex: int
@@ -28,6 +29,7 @@ class PortSpec:
     vlan: int
     network: str
     held: bool = False
+    slot: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Port:
     state: PortState
     opened_ns: int
     moved_ns: int
+    slot: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def port_from(ifindex: int, row: Any) -> Port:
         state=PortState(int(row["state"])),
         opened_ns=int(row["opened"]),
         moved_ns=int(row["moved"]),
+        slot=int(row["slot"]),
     )
 
 

@@ -13,7 +13,9 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 
+from bascule_agent.probes.arptable import neighbour_of
 from bascule_agent.probes.errors import ProbeSocketError
 from bascule_agent.probes.ledger import Drained, Ledger
 from bascule_agent.probes.schedule import Schedule
@@ -57,8 +59,8 @@ class IcmpProber:
         self._sending.set()
 
     def drain(self) -> Drained:
-        """What was sent and answered since the last call."""
-        return self._ledger.drain()
+        """What was sent and answered since the last call, and whom this namespace takes the address for."""
+        return replace(self._ledger.drain(), neighbour=neighbour_of(self._socket, self._address))
 
     def stop(self) -> None:
         """End both threads and close the socket; takes at most 0.2 s, call it off the event loop."""
@@ -93,7 +95,7 @@ class IcmpProber:
                 self._ledger.failed(f"receive: {error.strerror}")
                 self._receiving.wait(_RECEIVE_WAIT)
                 continue
-            received_ns = _kernel_time(control) or time.time_ns()
+            received_ns = kernel_time(control) or time.time_ns()
             seq = self._match(packet)
             if seq is not None:
                 self._ledger.answered(seq, received_ns)
@@ -139,7 +141,8 @@ def _attach_filter(sock: socket.socket, ident: int) -> None:
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
-def _kernel_time(control: list[tuple[int, int, bytes]]) -> int | None:
+def kernel_time(control: list[tuple[int, int, bytes]]) -> int | None:
+    """When the kernel took the frame (SCM_TIMESTAMPNS), CLOCK_REALTIME ns; None when it did not say."""
     for level, kind, data in control:
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
             seconds, nanoseconds = struct.unpack_from("@qq", data)

@@ -14,13 +14,16 @@ WINDOW = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What happened since the last drain: arrays of equal length, rx 0 for what is still out."""
+    """What happened since the last drain: arrays of equal length, rx 0 for what is still out. `neighbour` is the MAC
+    of the namespace's own ARP entry ("" for none), `retransmits` counts TCP segments sent again since the start."""
 
     seq: list[int]
     tx_ns: list[int]
     rx_ns: list[int]
     duplicates: int
     error: str
+    neighbour: str = ""
+    retransmits: int = 0
 
 
 class Ledger:

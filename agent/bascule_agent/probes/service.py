@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from bascule.protocol.gen.agent_pb2 import Clock, ProbeBatch, ProbeRequest
 from bascule_agent.flows.clock import kernel_clock
+from bascule_agent.probes.arp import ArpProber, Way
 from bascule_agent.probes.errors import ProbeError, ProbeLimitError
 from bascule_agent.probes.icmp import IcmpProber
 from bascule_agent.probes.ledger import Drained
 from bascule_agent.probes.tcp_echo import TcpEchoProber
 
-DEFAULT_INTERVAL_MS = {"icmp": 5.0, "tcp-echo": 20.0}
+DEFAULT_INTERVAL_MS = {"icmp": 5.0, "arp": 5.0, "tcp-echo": 20.0}
 MIN_INTERVAL_MS = 1.0
 MAX_INTERVAL_MS = 60_000.0
 LIMIT = 64
@@ -40,9 +41,12 @@ class Probing(Protocol):
 class Prober:
     """Probes from the vantage point `name`, at most `limit` at a time, in the namespace of this process."""
 
-    def __init__(self, name: str, limit: int = LIMIT) -> None:
+    def __init__(self, name: str, limit: int = LIMIT, way: Callable[[str, int], Way | None] | None = None) -> None:
+        """`way` gives the link that leads into a Network's VLAN here, None when there is none; without it ARP goes out
+        where the address is routed."""
         self._name = name
         self._limit = limit
+        self._way = way
         self._running = 0
 
     async def stream(self, request: ProbeRequest) -> AsyncIterator[ProbeBatch]:
@@ -59,7 +63,7 @@ class Prober:
             )
         self._running += 1
         try:
-            probing: Probing = (IcmpProber if kind == "icmp" else TcpEchoProber)(request.address, interval_ms)
+            probing = self._make(kind, request, interval_ms)
             try:
                 probing.start()
                 async for drained in _drains(probing, request.seconds):
@@ -69,6 +73,21 @@ class Prober:
         finally:
             self._running -= 1
 
+    def _make(self, kind: str, request: ProbeRequest, interval_ms: float) -> Probing:
+        if kind == "icmp":
+            return IcmpProber(request.address, interval_ms)
+        if kind == "tcp-echo":
+            return TcpEchoProber(request.address, interval_ms)
+        way = None
+        if request.network:
+            way = self._way(request.network, request.vlan) if self._way else None
+            if way is None:
+                raise ProbeError(
+                    f"{self._name} has no link into VLAN {request.vlan} of Network {request.network}",
+                    fix="bascule trunks prove",
+                )
+        return ArpProber(request.address, interval_ms, way, request.mac)
+
     def _batch(self, drained: Drained) -> ProbeBatch:
         clock = kernel_clock()
         return ProbeBatch(
@@ -77,6 +96,8 @@ class Prober:
             rx_ns=drained.rx_ns,
             duplicates=drained.duplicates,
             error=drained.error,
+            neighbour=drained.neighbour,
+            retransmits=drained.retransmits,
             clock=Clock(offset_ns=clock.offset_ns, error_ns=clock.error_ns, source=clock.source),
             **{"from": self._name},
         )
@@ -106,7 +127,7 @@ def check(request: ProbeRequest) -> tuple[str, float]:
     """The kind and the interval (ms) of a request that may run; ProbeError names the field that is wrong."""
     kind = request.kind or "icmp"
     if kind not in DEFAULT_INTERVAL_MS:
-        raise ProbeError(f"kind {kind!r} is not known", fix="use icmp or tcp-echo")
+        raise ProbeError(f"kind {kind!r} is not known", fix="use icmp, arp or tcp-echo")
     try:
         address = ipaddress.IPv4Address(request.address)
     except ValueError as error:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import threading
 import time
+from dataclasses import replace
 
 from bascule_agent.probes.ledger import Drained, Ledger
 from bascule_agent.probes.schedule import Schedule
@@ -47,7 +49,16 @@ class TcpEchoProber:
 
     def drain(self) -> Drained:
         """What was sent and came back since the last call; `error` says why the session died."""
-        return self._ledger.drain()
+        return replace(self._ledger.drain(), retransmits=self._retransmits())
+
+    def _retransmits(self) -> int:
+        """tcpi_total_retrans of the session (linux/tcp.h: at 100); 0 once the socket is closed."""
+        try:
+            return int(
+                struct.unpack_from("I", self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0]
+            )
+        except (OSError, struct.error):
+            return 0
 
     def stop(self) -> None:
         """End the threads and close; at most 0.2 s unless it is still connecting (5 s); call it off the event loop."""

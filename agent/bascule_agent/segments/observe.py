@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bascule.hostplan.observed import ObservedLink
-from bascule_agent.netlink import Netlink
+from bascule_agent.netlink import Link, Netlink
 
 
-def observe_links(netlink: Netlink) -> tuple[ObservedLink, ...]:
-    """Every link of the namespace, marked when a default route leaves through it. 1-2 ms a link."""
+def observe_links(netlink: Netlink, links: Iterable[Link] | None = None) -> tuple[ObservedLink, ...]:
+    """Every link of the namespace (or these, just read), marked when a default route leaves through it."""
     ways_out = {route.index for route in netlink.routes() if route.dst == "0.0.0.0/0"}
     return tuple(
         ObservedLink(
@@ -23,7 +25,7 @@ def observe_links(netlink: Netlink) -> tuple[ObservedLink, ...]:
             peer=link.peer_index if link.peer_netnsid is None else 0,
             default_route=link.index in ways_out,
         )
-        for link in netlink.links()
+        for link in (netlink.links() if links is None else links)
     )
 
 

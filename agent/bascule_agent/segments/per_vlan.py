@@ -7,7 +7,7 @@ only when their alias is ours; the trunk itself is only set up and given a progr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import singledispatchmethod
 from typing import Any, Protocol
 
@@ -54,21 +54,19 @@ class PerVlan:
             self.execute(step)
             done(step)
 
-    def observe(self) -> Observed:
-        """What is there now, from netlink and the maps. About 1-2 ms a link: not for polling."""
-        links = observe_links(self._netlink)
+    def observe(self, links: Iterable[Link] | None = None) -> Observed:
+        """What is there now, from netlink (or these links, just read) and the maps. About 20 µs a link."""
+        seen = observe_links(self._netlink, links)
+        stubs = {int(stub): (int(stub), int(entry["trunk"]), int(entry["vid"])) for stub, entry in self._rows("stubs")}
+        holders = frozenset(self._netlink.filter_holders())
         return Observed(
-            links=links,
+            links=seen,
             demux=frozenset(
                 (int(key["ifindex"]), int(key["vid"]), int(segment["stub"])) for key, segment in self._rows("trunks")
             ),
-            mux=frozenset(
-                (int(stub), int(entry["trunk"]), int(entry["vid"]))
-                for stub, entry in self._rows("stubs")
-                if self._runs(int(stub), "egress", MUX)
-            ),
+            mux=frozenset(stubs[index] for index in holders & stubs.keys() if self._runs(index, "egress", MUX)),
             native=frozenset((int(trunk), int(vid)) for trunk, vid in self._rows("native")),
-            attached=frozenset(link.index for link in links if self._runs(link.index, "ingress", DEMUX)),
+            attached=frozenset(index for index in holders - stubs.keys() if self._runs(index, "ingress", DEMUX)),
             addresses=observe_addresses(self._netlink),
         )
 

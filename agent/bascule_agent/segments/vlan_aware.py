@@ -8,7 +8,7 @@ the ledger says we added.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import singledispatchmethod
 
@@ -56,12 +56,13 @@ class VlanAware:
             done(step)
 
     def observe(self) -> Observed:
-        """What is there now, from netlink and the ledger. About 1-2 ms a link: not for polling."""
-        return self.complete(Observed(links=observe_links(self._netlink)))
+        """What is there now, from netlink and the ledger."""
+        links = self._netlink.links()
+        return self.complete(Observed(links=observe_links(self._netlink, links)), links)
 
-    def complete(self, seen: Observed) -> Observed:
-        """The same with what this driver observes: settings of bridges, memberships, the ledger."""
-        links = [link for link in self._netlink.links() if link.bridge is not None]
+    def complete(self, seen: Observed, found: Iterable[Link]) -> Observed:
+        """The same with what this driver observes of the links found: settings of bridges, memberships, the ledger."""
+        links = [link for link in found if link.bridge is not None]
         filtering = any(link.bridge and link.bridge.vlan_filtering for link in links)
         vlans = self._netlink.vlans() if filtering else []
         return replace(

@@ -47,6 +47,8 @@ METHODS: Mapping[str, Access] = {
     "Plan": Access("get"),
     "Confirm": Access("update", "changes"),
     "Rollback": Access("update", "changes"),
+    "Policies": Access("get"),
+    "Handover": Access("get", "moves"),
 }
 
 

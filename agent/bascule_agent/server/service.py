@@ -7,7 +7,8 @@ has; a method whose part is absent answers UNIMPLEMENTED and says who would have
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Set
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -17,10 +18,11 @@ import grpc.aio
 from bascule.errors import BasculeError, RefusedError, UnreachableError, UsageError
 from bascule.protocol.gen import agent_pb2 as pb
 from bascule.protocol.gen import agent_pb2_grpc as rpc
-from bascule_agent.flows.clock import kernel_clock
-from bascule_agent.flows.hub import Drain, Hub, split
+from bascule_agent.flows.hub import Hub
+from bascule_agent.flows.recorder import Recorder
 from bascule_agent.probes.errors import ProbeLimitError
 from bascule_agent.server.auth import METHODS, Gate, UnauthenticatedError
+from bascule_agent.server.flows import StalledError, batches, deliver, rules_in
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +36,9 @@ class Moves(Protocol):
 
     async def source_half(self, migration_uid: str) -> str:
         """JSON of what this node did as the source; UsageError when it knows no such move."""
+
+    async def view(self, mac: str, network: str, vlan: int) -> str:
+        """JSON of where this node's bridge of a VLAN has a MAC."""
 
 
 class Probes(Protocol):
@@ -52,6 +57,14 @@ class Trunks(Protocol):
     def answer(self, change: str, keep: bool, who: str) -> dict[str, Any]: ...
 
 
+class Policies(Protocol):
+    """What policy's methods delegate to (bascule_agent.policy.serve.PolicyService)."""
+
+    async def document(self) -> dict[str, Any]: ...
+    async def hand_over(self, mac: str, vlan: int, last: bool) -> tuple[str, bytes]: ...
+    def names(self, rules: Iterable[int]) -> dict[int, str]: ...
+
+
 @dataclass(frozen=True)
 class Parts:
     """What this process can answer with."""
@@ -62,6 +75,8 @@ class Parts:
     moves: Moves | None = None
     probes: Probes | None = None
     trunks: Trunks | None = None
+    policies: Policies | None = None
+    history: Recorder | None = None
 
 
 class Service(rpc.AgentServicer):
@@ -77,14 +92,19 @@ class Service(rpc.AgentServicer):
             await self._absent("Node", context)
         return pb.NodeReport(json=json.dumps(await self._parts.report()))
 
-    async def Flows(self, request: pb.FlowsRequest, context: Context) -> AsyncIterator[pb.FlowBatch]:
-        """History, then every drain."""
+    async def Flows(self, request: pb.FlowsRequest, context: Context) -> None:
+        """The last minute or the history, then every drain; what surely does not match the filter stays here."""
         await self._admit("Flows", context)
         if self._parts.flows is None:
             await self._absent("Flows", context)
-        async for drain in self._parts.flows.stream(request.history_seconds, request.follow):
-            for piece in split(drain):
-                yield flow_batch(self._parts.name, piece)
+        try:
+            async with aclosing(batches(self._parts.name, self._parts.flows, self._parts.history, request)) as messages:
+                async for message in messages:
+                    if self._parts.policies is not None:
+                        message.rules.update(self._parts.policies.names(rules_in(message)))
+                    await deliver(context, message)
+        except BasculeError as error:
+            await _abort(context, error)
 
     async def Moves(self, request: pb.MovesRequest, context: Context) -> AsyncIterator[pb.MoveRecord]:
         """Move records owned here."""
@@ -111,9 +131,28 @@ class Service(rpc.AgentServicer):
         if self._parts.moves is None:
             await self._absent("SourceHalf", context)
         try:
+            if request.mac:
+                text = await self._parts.moves.view(request.mac, request.network, request.vlan)
+                return pb.SourceHalfReply(json=text)
             return pb.SourceHalfReply(json=await self._parts.moves.source_half(request.migration_uid))
         except BasculeError as error:
             await _abort(context, error)
+
+    async def Policies(self, request: pb.PoliciesRequest, context: Context) -> pb.PoliciesReply:
+        """What policy is in force at this node's NICs."""
+        await self._admit("Policies", context)
+        if self._parts.policies is None:
+            await self._absent("Policies", context)
+        return pb.PoliciesReply(json=json.dumps(await _tell(context, self._parts.policies.document())))
+
+    async def Handover(self, request: pb.HandoverRequest, context: Context) -> pb.HandoverReply:
+        """The connections and counters of a NIC here."""
+        await self._admit("Handover", context)
+        if self._parts.policies is None:
+            await self._absent("Handover", context)
+        handing = self._parts.policies.hand_over(request.mac, request.vlan, request.last)
+        told, connections = await _tell(context, handing)
+        return pb.HandoverReply(json=told, connections=connections)
 
     async def TrunkProof(self, request: pb.TrunkProofRequest, context: Context) -> pb.TrunkProofReply:
         """The proof of this node's trunks."""
@@ -181,39 +220,10 @@ def status_of(error: BasculeError) -> grpc.StatusCode:
     """The gRPC status of an error."""
     kinds: tuple[tuple[type[BasculeError], grpc.StatusCode], ...] = (
         (ProbeLimitError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (StalledError, grpc.StatusCode.RESOURCE_EXHAUSTED),
         (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
         (RefusedError, grpc.StatusCode.PERMISSION_DENIED),
         (UsageError, grpc.StatusCode.INVALID_ARGUMENT),
         (UnreachableError, grpc.StatusCode.UNAVAILABLE),
     )
     return next((code for kind, code in kinds if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
-
-
-def clock_message() -> pb.Clock:
-    """This node's clock as every stream carries it."""
-    clock = kernel_clock()
-    return pb.Clock(offset_ns=clock.offset_ns, error_ns=clock.error_ns, source=clock.source)
-
-
-def flow_batch(node: str, drain: Drain) -> pb.FlowBatch:
-    """One drain as it travels."""
-    return pb.FlowBatch(
-        node=node,
-        time_ns=drain.time_ns,
-        records=drain.records.tobytes(),
-        ports=[
-            pb.Port(
-                ifindex=p.ifindex,
-                vm=p.vm,
-                namespace=p.namespace,
-                nic=p.nic,
-                network=p.network,
-                vlan=p.vlan,
-                mac=p.mac,
-                ip=p.ip,
-            )
-            for p in drain.ports
-        ],
-        ledger=pb.Ledger(seen=drain.ledger.seen, sent=drain.ledger.sent, lost=dict(drain.ledger.lost)),
-        clock=clock_message(),
-    )

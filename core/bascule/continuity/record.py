@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bascule.continuity.findings import findings
 from bascule.continuity.series import Point, measure
 from bascule.continuity.verdict import judge
 
@@ -58,6 +59,8 @@ class Probe:
     folded_lost: int = 0
     error: str = ""
     clock: Mapping[str, Any] | None = None
+    neighbour: str = ""
+    retransmits_at: Sequence[Sequence[int]] = ()
 
     def _here(self, realtime_ns: int | None) -> int | None:
         return None if realtime_ns is None else realtime_ns + int((self.clock or {}).get("offset_ns", 0))
@@ -78,6 +81,8 @@ class Probe:
         document = asdict(stats)
         document["sent"] += self.folded_sent
         document["lost"] += self.folded_lost
+        if self.kind == "arp":
+            document["reordered"] = 0  # an ARP answer has no number: the order of late ones is not known
         return {
             "kind": self.kind,
             "from": self.source,
@@ -88,8 +93,20 @@ class Probe:
             "folded": self.folded_sent,
             "error": self.error,
             "clock": dict(self.clock) if self.clock else None,
+            "neighbour": self.neighbour,
+            "retransmits": self.retransmits_at[-1][1] if self.retransmits_at else 0,
+            "retransmits_at": [list(entry) for entry in self.retransmits_at],
             "series": [list(point) for point in self.series],
         }
+
+
+def judged(document: dict[str, Any]) -> dict[str, Any]:
+    """The same document with `verdict`, `reasons` and `findings` made anew from the rest of it."""
+    document["findings"] = findings(document)
+    verdict = judge(document)
+    document["verdict"] = verdict.word
+    document["reasons"] = [asdict(reason) for reason in verdict.reasons]
+    return document
 
 
 @dataclass(slots=True)
@@ -116,12 +133,18 @@ class Record:
     missing: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     complete: bool = False
+    control: list[dict[str, Any]] = field(default_factory=list)
+    clocks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fabric: dict[str, Any] | None = None
+    fdb: dict[str, dict[str, Any]] = field(default_factory=dict)
+    aftershock: dict[str, Any] | None = None
+    handover: dict[str, Any] | None = None
 
     def cut_ns(self) -> int | None:
         """The cut-over: QEMU's RESUME on the target, else the first frame of the VM's MAC at the target's port."""
         if self.qemu and self.qemu.get("resume_ns"):
             return int(self.qemu["resume_ns"])
-        return min((int(item["at"]) for item in self.announcements), default=None)
+        return min((int(item["at"]) for item in self.announcements if item.get("by") != "agent"), default=None)
 
     def missing_now(self) -> dict[str, str]:
         """Sources that said nothing, each with why: what the tracker noted and what the record itself shows."""
@@ -172,11 +195,14 @@ class Record:
             "missing": sorted(missing),
             "missing_why": missing,
             "complete": self.complete,
+            "control": self.control,
+            "clocks": self.clocks,
+            "fabric": self.fabric,
+            "fdb": self.fdb,
+            "aftershock": self.aftershock,
+            "handover": self.handover,
         }
-        verdict = judge(document)
-        document["verdict"] = verdict.word
-        document["reasons"] = [asdict(reason) for reason in verdict.reasons]
-        return document
+        return judged(document)
 
     def _tcp(self, cut_ns: int | None) -> dict[str, Any]:
         """`alive` of the sessions that stood before the cut-over: False when one died, True when each answered after

@@ -37,6 +37,7 @@ class SeriesStats:
     lost_window_at_ns: int | None = None
     rtt_before_ms: float | None = None
     rtt_after_ms: float | None = None
+    reordered: int = 0
 
 
 def measure(series: Sequence[Point], interval_ms: float, cut_ns: int | None = None) -> SeriesStats:
@@ -58,7 +59,19 @@ def measure(series: Sequence[Point], interval_ms: float, cut_ns: int | None = No
         lost_window_at_ns=window_at,
         rtt_before_ms=_ms(median(before)) if before else None,
         rtt_after_ms=_ms(median(after)) if after else None,
+        reordered=_reordered(points),
     )
+
+
+def _reordered(points: list[tuple[int, int | None]]) -> int:
+    """Replies that came after the reply to a probe sent later."""
+    found, earliest = 0, None
+    for _, rx in reversed(points):
+        if rx is None:
+            continue
+        found += earliest is not None and rx > earliest
+        earliest = rx if earliest is None else min(earliest, rx)
+    return found
 
 
 def _ms(nanoseconds: float) -> float:

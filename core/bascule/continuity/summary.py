@@ -40,7 +40,11 @@ def summary_lines(record: Mapping[str, Any], width: int = 80, ascii_only: bool =
         *_probe_lines(record, width, ascii_only),
         _tcp(record),
         *_source(record),
+        *_fabric(record),
+        *_control(record),
+        *_watch(record),
     ]
+    lines += [f"finding: {finding['id']}: {finding['message']}" for finding in record.get("findings") or []]
     lines += [f"reason: {reason['message']}" for reason in record["reasons"]]
     lines += [f"fix: {reason['fix']}" for reason in record["reasons"] if reason["fix"]]
     lines += [f"missing: {name}: {record['missing_why'].get(name, '')}" for name in record["missing"]]
@@ -85,6 +89,9 @@ def _announced(record: Mapping[str, Any]) -> list[str]:
     lines = []
     for item in record["announcements"]:
         after = f", {(item['at'] - resume) / 1e6:+.1f} ms from RESUME" if resume else ""
+        if item.get("by") == "agent":
+            lines.append(f"announced by the agent: {item['kind'].upper()} on {item['port']} of {item['node']}{after}")
+            continue
         lines.append(f"first {item['kind'].upper()} at {item['port']} on {item['node']}{after}")
     return lines
 
@@ -101,8 +108,8 @@ def _probe_lines(record: Mapping[str, Any], width: int, ascii_only: bool) -> lis
         gap = "-" if probe["longest_gap_ms"] is None else f"{probe['longest_gap_ms']:.1f} ms"
         lost = f"{probe['lost']} lost" + (f" in {probe['lost_window_ms']:.1f} ms" if probe["lost"] else "")
         lines.append(
-            f"{label:<{_LABEL}}{probe['sent']} sent every {probe['interval_ms']:g} ms, {lost}, gap {gap},"
-            f" {probe['duplicates']} dup"
+            f"{label:<{_LABEL}}{probe['sent']} sent every {probe['interval_ms']:g} ms, {lost}, gap {gap}"
+            + (f", {probe['duplicates']} dup" if probe["duplicates"] or width >= 90 else "")
         )
         lines.append(" " * _LABEL + loss_strip(probe["series"], first, last, columns, ascii_only))
     cut = record["cut_ns"]
@@ -128,3 +135,38 @@ def _source(record: Mapping[str, Any]) -> list[str]:
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(half.get("dropped_after", {}).items()))
     removed = sum(len(nic["entries_removed"]) for nic in half["nics"])
     return [f"{half['node']}: {removed} static entries removed, dropped after: {dropped or 'none'}"]
+
+
+def _fabric(record: Mapping[str, Any]) -> list[str]:
+    """What left on the trunk, and which bridges have turned; only what is not as it should be needs more words."""
+    fabric, fdb = record.get("fabric") or {}, record.get("fdb") or {}
+    parts = []
+    if fabric.get("announce_delay_ms") is not None:
+        by = f"{fabric['announced_kind'].upper()} by the {fabric['announced_by']}"
+        parts.append(f"on the fabric {fabric['announce_delay_ms']:.1f} ms after the port's first frame: {by}")
+    turned = [view["moved"] for view in fdb.values() if view["moved"] is not None]
+    if turned:
+        parts.append(f"FDB moved on {sum(turned)} of {len(turned)} bridges")
+    return ["  ".join(parts)] if parts else []
+
+
+def _control(record: Mapping[str, Any]) -> list[str]:
+    return [
+        f"control {entry['vm']}: {entry['probe']['lost']} of {entry['probe']['sent']} lost, longest gap "
+        f"{entry['probe']['longest_gap_ms']:.1f} ms at the same time"
+        for entry in record.get("control") or []
+        if entry["probe"]["longest_gap_ms"] is not None
+    ]
+
+
+def _watch(record: Mapping[str, Any]) -> list[str]:
+    watch = record.get("aftershock")
+    if not watch:
+        return []
+    if watch["state"] == "running":
+        return [f"after-shock watch: {watch['seconds']:.0f} s, still running; bascule moves show has it later"]
+    lost = sum(probe["lost"] for probe in watch["probes"])
+    died = [probe["from"] for probe in watch["probes"] if probe["error"]]
+    words = f"{lost} lost" + (f", session from {', '.join(died)} ended" if died else ", every session alive")
+    cut = f" ({watch['why']})" if watch["why"] else ""
+    return [f"after-shock watch: {watch['state']}{cut}, {words}"]

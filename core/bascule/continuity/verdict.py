@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bascule.continuity.aftershock import after_s, in_window
+from bascule.continuity.findings import removal_near
+
 MAX_GAP_MS = 1000.0
 TAIL_MS = 500.0
 
@@ -46,6 +49,7 @@ def judge(record: Mapping[str, Any], max_gap_ms: float = MAX_GAP_MS) -> Verdict:
     reasons += _silence(record, silent)
     reasons += _gaps(record, max_gap_ms, {probe["from"] for probe in silent})
     reasons += _tcp(record)
+    reasons += _aftershock(record, max_gap_ms)
     if reasons:
         return Verdict("broken", tuple(reasons))
     if not any(_answered(probe) for probe in record["probes"]):
@@ -58,6 +62,13 @@ def _failure(record: Mapping[str, Any]) -> list[Reason]:
     if not phases or phases[-1]["phase"] != "Failed":
         return []
     why = record.get("failure") or "no reason given"
+    statuses = {event["status"] for event in record.get("hypervisor_events") or [] if event["side"] == "source"}
+    if statuses & {"postcopy-active", "postcopy-paused"} and "completed" not in statuses:
+        message = (
+            f"the migration failed after the switch to post-copy, so the guest is lost: {why}; the VM is started again "
+            "if its run strategy says so"
+        )
+        return [Reason("guest-lost", message, "read the VM's runStrategy and the VMI's conditions")]
     return [Reason("migration-failed", f"the migration failed: {why}", "read the VMIM's status and the launcher's log")]
 
 
@@ -93,7 +104,7 @@ def _silence(record: Mapping[str, Any], silent: list[Mapping[str, Any]]) -> list
     names = ", ".join(sorted({probe["from"] for probe in silent}))
     if any(probe["kind"] == "icmp" and _answered(probe) and probe not in silent for probe in record["probes"]):
         return [Reason("unreachable-from", f"after the move no probe from {names} is answered; others are")]
-    kinds = {item["kind"] for item in record["announcements"]}
+    kinds = {item["kind"] for item in record["announcements"] if item.get("by") != "agent"}
     spoke = record.get("guest_frames")
     if kinds & _GUEST_FRAMES or spoke:
         return [
@@ -141,3 +152,22 @@ def _tcp(record: Mapping[str, Any]) -> list[Reason]:
         for probe in record["probes"]
         if probe["kind"] == "tcp-echo" and probe["error"] and _answered(probe)
     ]
+
+
+def _aftershock(record: Mapping[str, Any], max_gap_ms: float) -> list[Reason]:
+    """What broke in the minute after: only what the move itself had left alive."""
+    found = []
+    died = {probe["from"] for probe in record["probes"] if probe["kind"] == "tcp-echo" and probe["error"]}
+    for probe in (record.get("aftershock") or {}).get("probes") or []:
+        late = after_s(record, probe["error_ns"] or probe["longest_gap_at_ns"] or 0)
+        when = "" if late is None else f" {late:.1f} s after the cut-over"
+        window = ", in the 12 to 20 s in which a late removal of the source endpoint strikes" if in_window(late) else ""
+        cause = removal_near(record, probe["error_ns"] or probe["lost_window_at_ns"] or 0)
+        tail = f"{when}{window}" + (f"; {cause}" if cause else "")
+        if probe["kind"] == "tcp-echo" and probe["error"] and probe["from"] not in died:
+            message = f"the TCP session from {probe['from']} survived the move and died{tail}: {probe['error']}"
+            found.append(Reason("aftershock-tcp-died", message, "reconnect; look at the source node in that second"))
+        elif (probe["longest_gap_ms"] or 0) > max_gap_ms:
+            message = f"{probe['kind']} from {probe['from']}: no reply for {probe['longest_gap_ms']:.0f} ms{tail}"
+            found.append(Reason("aftershock-gap", message, "look at the source node in that second"))
+    return found

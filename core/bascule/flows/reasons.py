@@ -30,6 +30,8 @@ class Reason(IntEnum):
     BLOCKED = 15
     NOT_FOR_THIS_MAC = 16
     MULTICAST = 17
+    POLICY = 18
+    NO_POLICY = 19
     TRUNK_OTHER_TAG = 100
     TRUNK_NO_NATIVE = 101
     TRUNK_NOT_CARRIED = 102
@@ -68,6 +70,8 @@ _TEXT = {
     Reason.BLOCKED: "the port is blocked",
     Reason.NOT_FOR_THIS_MAC: "a unicast frame for another MAC",
     Reason.MULTICAST: "ARP or RARP to a multicast address",
+    Reason.POLICY: "a label policy denies it",
+    Reason.NO_POLICY: "no label policy has been put in force at the port yet",
     Reason.TRUNK_OTHER_TAG: "the trunk carried a tag that is not 802.1Q",
     Reason.TRUNK_NO_NATIVE: "untagged on a trunk without a native VLAN",
     Reason.TRUNK_NOT_CARRIED: "a VLAN that no port needs on this node",

@@ -22,20 +22,30 @@ ETH_IPV4, ETH_ARP = 0x0800, 0x0806
 VERDICTS = {1: "allow", 2: "deny", 3: "drop"}
 DIRECTIONS = {0: "ingress", 1: "egress"}
 _ETHER = {ETH_ARP: "arp", 0x8035: "rarp", 0x86DD: "ipv6", 0x88CC: "lldp"}
+_FLAGS = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x10, "A"), (0x20, "U"), (0x40, "E"), (0x80, "W"))
 _IP = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 132: "sctp"}
 
 
 class End(TypedDict):
-    """One end of a flow; `ip` is "" for frames without one, `port` 0 where the protocol has none."""
+    """One end of a flow; `ip` is "" for frames without one, `port` 0 where the protocol has none.
+
+    `kind` is one of bascule.flows.names.KINDS, `why` says why `name` is the raw address, "" when it is a name.
+    """
 
     mac: str
     ip: str
     port: int
     name: str
+    namespace: str
+    kind: str
+    why: str
 
 
 class Row(TypedDict):
-    """One flow of one port, one direction. `time` is when its last frame was seen, ISO 8601 UTC."""
+    """One flow of one port, one direction. `time` is when its last frame was seen, ISO 8601 UTC.
+
+    `rtt_us`, `retransmits`, `reordered` and `flags` are estimates (bascule.flows.record); 0 and "" when not known.
+    """
 
     time: str
     node: str
@@ -53,6 +63,10 @@ class Row(TypedDict):
     verdict: str
     reason: str
     rule: str
+    rtt_us: int
+    retransmits: int
+    reordered: int
+    flags: str
 
 
 @lru_cache(maxsize=65536)
@@ -83,6 +97,12 @@ def reason_text(reason: int) -> str:
         return f"reason-{reason}"
 
 
+@lru_cache(maxsize=256)
+def flags_text(flags: int) -> str:
+    """The TCP flags seen, in the letters and order of tcpdump: `SA` of SYN and ACK."""
+    return "".join(letter for bit, letter in _FLAGS if flags & bit)
+
+
 def time_text(nanoseconds: int) -> str:
     """CLOCK_REALTIME nanoseconds as ISO 8601 UTC with milliseconds; what no clock can show is the last time it can."""
     return str(np.datetime64(min(nanoseconds, _LAST_NS), "ns").astype("datetime64[ms]")) + "Z"
@@ -108,27 +128,28 @@ def rows(records: NDArray[Any], node: str, names: Names) -> list[Row]:
     ]
 
 
-_HEAD, _PORTS, _TAIL = struct.Struct("<I4B"), struct.Struct(">HH"), struct.Struct("<I4Q")
+_HEAD, _PORTS, _TAIL = struct.Struct("<I4B"), struct.Struct(">HH"), struct.Struct("<I4Q4I")
 
 
 def row(raw: bytes, node: str, names: Names) -> Row:
     """The row of one record's bytes seen on `node`: as `rows` gives it, without numpy's cost for a single one."""
     ifindex, direction, verdict, reason, proto = _HEAD.unpack_from(raw)
     ethertype, vlan = int.from_bytes(raw[20:22], "big"), int.from_bytes(raw[22:24], "little")
-    rule, packets, size, _, last = _TAIL.unpack_from(raw, 36)
+    rule, packets, size, _, last, *estimates = _TAIL.unpack_from(raw, 36)
     numbers = (ifindex, direction, verdict, reason, proto, ethertype, vlan, *_PORTS.unpack_from(raw, 32))
     addresses = (raw[8:14], raw[14:20], raw[24:28], raw[28:32])
-    return _row(names.port(node, ifindex), names, (*numbers, rule, packets, size, last), addresses)
+    return _row(names.port(node, ifindex), names, (*numbers, rule, packets, size, last, *estimates), addresses)
 
 
 _NUMBERS = (
     *("ifindex", "direction", "verdict", "reason", "proto", "ethertype", "vlan"),
-    *("src_port", "dst_port", "rule", "packets", "bytes", "last"),
+    *("src_port", "dst_port", "rule", "packets", "bytes", "last", "rtt_us", "retransmits", "reordered", "flags"),
 )
 
 
 def _row(port: PortId, names: Names, numbers: tuple[int, ...], raw: tuple[bytes, ...]) -> Row:
-    _, direction, verdict, reason, proto, ethertype, vlan, src_port, dst_port, rule, packets, size, last = numbers
+    _, direction, verdict, reason, proto, ethertype, vlan, src_port, dst_port, rule, packets, size, last = numbers[:13]
+    rtt_us, retransmits, reordered, flags = numbers[13:]
     vid = port.vlan or vlan
     has_ip = ethertype in (ETH_IPV4, ETH_ARP)
     return Row(
@@ -148,11 +169,15 @@ def _row(port: PortId, names: Names, numbers: tuple[int, ...], raw: tuple[bytes,
         verdict=VERDICTS.get(verdict, "unknown"),
         reason=reason_text(reason),
         rule=str(rule) if rule else "",
+        rtt_us=rtt_us,
+        retransmits=retransmits,
+        reordered=reordered,
+        flags=flags_text(flags),
     )
 
 
 def _end(names: Names, network: str, vlan: int, mac: bytes, ip: bytes, port: int) -> End:
     mac_, ip_ = mac_text(mac), ip_text(ip) if ip else ""
     # An ARP probe's 0.0.0.0 is nobody's address: the MAC tells who asks.
-    name = names.peer(network, vlan, "" if ip_ == "0.0.0.0" else ip_, mac_)
-    return End(mac=mac_, ip=ip_, port=port, name=name)
+    who = names.who(network, vlan, "" if ip_ == "0.0.0.0" else ip_, mac_)
+    return End(mac=mac_, ip=ip_, port=port, name=who.name, namespace=who.namespace, kind=who.kind, why=who.why)

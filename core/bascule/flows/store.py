@@ -8,31 +8,42 @@ ledger's `store-full`: a bounded store may forget, but says how much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bascule.flows.extent import Extent
+from bascule.flows.filter import Filter
+from bascule.flows.fold import KEY_BYTES, SUMS, fold_groups, merge_into
 from bascule.flows.ledger import STORE_FULL, Ledger, merge
-from bascule.flows.names import Gateway, Names, PortId
-from bascule.flows.record import KEY, RECORD
+from bascule.flows.names import Names, PortId
+from bascule.flows.record import RECORD
 from bascule.flows.rows import Row, rows
+from bascule.flows.scene import Scene
+from bascule.flows.surroundings import Surroundings
+from bascule.flows.timeline import Timeline
+from bascule.flows.window import Window
 
-KEY_BYTES = KEY.itemsize
+EVERYTHING = Filter()
 RATE_TAU_S = 3.0  # an exponential window: steady traffic shows its true rate after about three of these
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One drain of one node: RECORD-typed `records`, all its ports, its ledger. `time_ns` is CLOCK_REALTIME."""
+    """One drain of one node: RECORD-typed `records`, all its ports, its ledger. `time_ns` is CLOCK_REALTIME.
+
+    `extent` comes with what a node's history answered.
+    """
 
     node: str
     time_ns: int
     records: NDArray[Any]
     ports: tuple[PortId, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
+    extent: Extent | None = None
 
 
 class FlowStore:
@@ -46,7 +57,7 @@ class FlowStore:
         self.evicted = 0  # frames of entries that were pushed out
         self.names = Names()
         self.ledgers: dict[str, Ledger] = {}
-        self._gateways: tuple[Gateway, ...] = ()
+        self.around = Surroundings()
         self._node_ports: dict[str, tuple[PortId, ...]] = {}
         self._slots: dict[tuple[str, bytes], int] = {}
         self._free: list[int] = []
@@ -55,6 +66,8 @@ class FlowStore:
         self._seen = np.zeros(0, np.int64)  # drain time of the last batch that had the flow
         self._versions = np.zeros(0, np.int64)
         self._nodes: list[str] = []
+        self._timeline = Timeline()
+        self.window = Window()
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -64,16 +77,18 @@ class FlowStore:
         """The nodes' ledgers merged; frames of evicted entries are moved from sent to lost `store-full`."""
         return merge(self.ledgers.values()).moved(STORE_FULL, self.evicted)
 
-    def set_gateways(self, gateways: Iterable[Gateway]) -> None:
-        """Names for next hops (`bascule.flows.names.gateways_of`)."""
-        self._gateways = tuple(gateways)
-        self._rename()
+    def set_surroundings(self, around: Surroundings) -> None:
+        """Names for what is no VM (`bascule.flows.surroundings.surroundings_of`)."""
+        if around != self.around:
+            self.around = around
+            self._rename()
 
     def forget_node(self, node: str) -> None:
         """Drop a node's flows, ports and ledger (it left the cluster)."""
         for key in [key for key in self._slots if key[0] == node]:
             self._free.append(self._slots.pop(key))
         self.ledgers.pop(node, None)
+        self.window.forget(node)
         self._node_ports.pop(node, None)
         self._rename()
 
@@ -85,9 +100,11 @@ class FlowStore:
             self._node_ports[batch.node] = batch.ports
             self._rename()
         if len(batch.records):
-            unique = _fold(batch.records)
+            self.window.add(batch.node, batch.time_ns, batch.records)
+            unique, group = fold_groups(batch.records)
             slots = self._slots_of(batch.node, unique)
             self._merge(slots, unique, batch.time_ns)
+            self._rate(slots, group, batch.records, batch.time_ns)
             self._evict(keep=set(slots.tolist()))
 
     def changed(self, since: int) -> list[int]:
@@ -96,16 +113,23 @@ class FlowStore:
         hit = live[self._versions[live] > since]
         return [int(i) for i in hit[np.argsort(self._versions[hit], kind="stable")]]
 
-    def recent(self, limit: int, keep: Callable[[Row], bool] | None = None) -> list[Row]:
-        """The `limit` flows seen last, newest first, that `keep` accepts."""
-        live = np.fromiter(self._slots.values(), np.int64, len(self._slots))
-        order = live[np.argsort(self._records["last"][live], kind="stable")[::-1]]
-        found: list[Row] = []
-        for at in range(0, len(order), 256):
-            found += [r for r in self.rows(order[at : at + 256]) if keep is None or keep(r)]
-            if len(found) >= limit:
-                break
-        return found[:limit]
+    def matching(self, wanted: Filter) -> list[int]:
+        """Ids of the flows that a filter keeps, seen last first; names as they are known now."""
+        parts = [ids[wanted.mask(scene)] for ids, scene in self._by_node()]
+        live = np.concatenate([np.zeros(0, np.int64), *parts])
+        return [int(i) for i in live[np.argsort(self._records["last"][live], kind="stable")[::-1]]]
+
+    def scenes(self) -> list[Scene]:
+        """Every flow, by node."""
+        return [scene for _, scene in self._by_node()]
+
+    def frames(self, ids: Iterable[int]) -> int:
+        """Frames counted in the given ids."""
+        return int(self._records["packets"][[*ids]].sum())
+
+    def recent(self, limit: int, wanted: Filter = EVERYTHING) -> list[Row]:
+        """The `limit` flows seen last, newest first, that a filter keeps."""
+        return self.rows(self.matching(wanted)[:limit])
 
     def rows(self, ids: Iterable[int]) -> list[Row]:
         """Rows of the given ids, in their order; names as they are known now."""
@@ -117,6 +141,16 @@ class FlowStore:
         for node, members in by_node.items():
             found.update(zip(members, rows(self._records[members], node, self.names), strict=True))
         return [found[i] for i in chosen]
+
+    def conversation(self, slot: int) -> list[int]:
+        """Ids of the flows with the same ends as one, either way round, at any port; the newest record first."""
+        mine, live = self._records[slot], np.fromiter(self._slots.values(), np.int64, len(self._slots))
+        every = self._records[live]
+        kind = (every["ethertype"] == mine["ethertype"]) & (every["proto"] == mine["proto"])
+        same = kind & _ends_are(every, mine, "src", "dst")
+        turned = kind & _ends_are(every, mine, "dst", "src")
+        found = live[same | turned]
+        return [int(i) for i in found[np.argsort(self._records["last"][found], kind="stable")[::-1]]]
 
     def raw(self, ids: Iterable[int]) -> list[tuple[str, bytes]]:
         """(node, the record's bytes) of the given ids, in their order, for whoever makes rows only of what is shown."""
@@ -131,8 +165,20 @@ class FlowStore:
         decayed: NDArray[np.float64] = self._rates[chosen] * np.exp(-age / RATE_TAU_S)[:, None]
         return decayed
 
+    def series(self, slot: int, now_ns: int) -> NDArray[np.float32]:
+        """Bytes/s of one id over the last minute, oldest first (bascule.flows.timeline)."""
+        return self._timeline.rates(slot, now_ns)
+
+    def _by_node(self) -> list[tuple[NDArray[np.int64], Scene]]:
+        """Per node, its ids and the scene of their records."""
+        members: dict[str, list[int]] = {}
+        for (node, _), slot in self._slots.items():
+            members.setdefault(node, []).append(slot)
+        found = [(node, np.array(slots, np.int64)) for node, slots in sorted(members.items())]
+        return [(ids, Scene(self._records[ids], node, self.names)) for node, ids in found]
+
     def _rename(self) -> None:
-        self.names = Names((p for ports in self._node_ports.values() for p in ports), self._gateways)
+        self.names = Names((p for ports in self._node_ports.values() for p in ports), around=self.around)
 
     def _slots_of(self, node: str, records: NDArray[Any]) -> NDArray[np.int64]:
         slots = np.empty(len(records), np.int64)
@@ -144,9 +190,10 @@ class FlowStore:
                 slot = self._slots[key] = self._new_slot()
                 self._nodes[slot] = node
                 self._records[slot] = records[n]
-                for name in ("packets", "bytes"):
+                for name in SUMS:
                     self._records[name][slot] = 0
                 self._rates[slot], self._seen[slot] = 0.0, 0
+                self._timeline.clear(slot)
             slots[n] = slot
         return slots
 
@@ -158,20 +205,25 @@ class FlowStore:
             self._seen = np.concatenate([self._seen, np.zeros(grow, np.int64)])
             self._versions = np.concatenate([self._versions, np.zeros(grow, np.int64)])
             self._nodes += [""] * grow
+            self._timeline.grow(grow)
             self._free = list(range(used + grow - 1, used - 1, -1))
         return self._free.pop()
 
     def _merge(self, slots: NDArray[np.int64], records: NDArray[Any], time_ns: int) -> None:
-        mine = self._records
-        for name in ("packets", "bytes"):
-            mine[name][slots] += records[name]
-        mine["first"][slots] = np.minimum(mine["first"][slots], records["first"])
-        mine["last"][slots] = np.maximum(mine["last"][slots], records["last"])
+        merge_into(self._records, slots, records)
         age = np.where(self._seen[slots] > 0, np.maximum(time_ns - self._seen[slots], 0) / 1e9, np.inf)
-        fresh = np.stack([records["packets"], records["bytes"]], axis=1) / RATE_TAU_S
-        self._rates[slots] = self._rates[slots] * np.exp(-age / RATE_TAU_S)[:, None] + fresh
+        self._rates[slots] *= np.exp(-age / RATE_TAU_S)[:, None]
         self._seen[slots] = time_ns
         self._versions[slots] = self.version
+
+    def _rate(self, slots: NDArray[np.int64], group: NDArray[np.intp], records: NDArray[Any], time_ns: int) -> None:
+        """What the records add to rates and timelines: each counts from its own last frame, not from when it came, so
+        that a minute's history is no burst."""
+        last = np.minimum(records["last"], np.uint64(max(time_ns, 0))).astype(np.int64)
+        weight = np.exp(-(time_ns - last) / 1e9 / RATE_TAU_S) / RATE_TAU_S
+        for at, name in enumerate(("packets", "bytes")):
+            self._rates[slots, at] += np.bincount(group, weights=records[name] * weight, minlength=len(slots))
+        self._timeline.add(slots[group], records["bytes"], last)
 
     def _evict(self, keep: set[int]) -> None:
         excess = len(self._slots) - self.capacity
@@ -185,17 +237,12 @@ class FlowStore:
             self._free.append(slot)
 
 
-def _fold(records: NDArray[Any]) -> NDArray[Any]:
-    """Records with one entry per key (a batch may join several drains)."""
-    keys = np.ascontiguousarray(records).view(np.uint8).reshape(len(records), RECORD.itemsize)[:, :KEY_BYTES]
-    packed = np.ascontiguousarray(keys).view(np.dtype((np.void, KEY_BYTES))).ravel()
-    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
-    if len(first) == len(records):
-        return records
-    folded = records[first].copy()
-    for name in ("packets", "bytes"):
-        folded[name] = 0
-        np.add.at(folded[name], inverse, records[name])
-    np.minimum.at(folded["first"], inverse, records["first"])
-    np.maximum.at(folded["last"], inverse, records["last"])
-    return folded
+def _ends_are(records: NDArray[Any], mine: Any, first: str, second: str) -> NDArray[np.bool_]:
+    """Where `records` have the ends of `mine`, its `src` being their `first`."""
+    found = np.ones(len(records), np.bool_)
+    for own, other in (("src", first), ("dst", second)):
+        found &= (records[f"{other}_ip"] == mine[f"{own}_ip"]).all(axis=1)
+        found &= records[f"{other}_port"] == mine[f"{own}_port"]
+        if not mine["src_ip"].any():  # no addresses: the MACs are the ends
+            found &= (records[f"{other}_mac"] == mine[f"{own}_mac"]).all(axis=1)
+    return found

@@ -6,6 +6,7 @@ Ownership is the alias, never the name: a link is ours when its alias parses her
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Owner:
     role: Role
 
 
+@functools.lru_cache(maxsize=8192)
 def link_name(role: Role, network: str, vid: int) -> str:
     """`bs<role>-` and 10 lower-case base32 characters of sha256("<network>/<vid>"): 14 characters."""
     return f"bs{role}-{base64.b32encode(_digest(f'{network}/{vid or ALL}'))[:10].decode().lower()}"
@@ -41,6 +43,7 @@ def alias(role: Role, network: str, vid: int) -> str:
     return f"bascule:{role}:{network}/{vid or ALL}"
 
 
+@functools.lru_cache(maxsize=8192)
 def parse_alias(text: str) -> Owner | None:
     """The reverse of `alias`, None for every other text."""
     match = _ALIAS.fullmatch(text)
@@ -53,6 +56,7 @@ def parse_alias(text: str) -> Owner | None:
     return Owner(match[2], vid, role)
 
 
+@functools.lru_cache(maxsize=8192)
 def bridge_mac(node: str, network: str, vid: int) -> str:
     """A pinned, locally administered MAC: without one a bridge takes its ports' lowest and changes as they come."""
     return "02:b5:" + _digest(f"{node}/{network}/{vid}")[:4].hex(":")

@@ -88,9 +88,13 @@ class Owned:
             wanted.append(link_name("b", network, vid))
         if with_stub and key not in self.pairs:
             wanted += [link_name("s", network, vid), link_name("x", network, vid)]
-        going = {link.index for link in self.surplus(self.bridges.keys(), self.pairs.keys())}
         taken = (self.observed.by_name.get(name) for name in wanted)
-        return next((link.name for link in taken if link and link.index not in going), "")
+        return next((link.name for link in taken if link and link.index not in self._spare), "")
+
+    @cached_property
+    def _spare(self) -> frozenset[int]:
+        """Ifindexes of links of ours that serve no segment and may go."""
+        return frozenset(link.index for link in self.surplus(self.bridges.keys(), self.pairs.keys()))
 
     def _pair(self, stub: ObservedLink, owner: Owner) -> Pair | None:
         peer = self.observed.by_index.get(stub.peer)

@@ -36,6 +36,9 @@ class _Planner:
         self.mux = {(stub, trunk, vid) for trunk, vid, stub in self.demux}
         self.native = {(use.name, use.native) for use in desired.trunks if use.native is not None}
         self.attached = {use.name for use in desired.trunks}
+        self.doomed_indexes = {link.index for link in self.doomed}
+        name = observed.name_of
+        self.present_mux = {(name(i), name(t), vid) for i, t, vid in observed.mux if self._is_observed(name(i))}
         self._keep()
 
     def steps(self) -> Iterator[s.Step]:
@@ -72,7 +75,7 @@ class _Planner:
     def _is_observed(self, name: str) -> bool:
         """Is it the name of a link that is there now and will still be there when the steps are done?"""
         link = self.observed.by_name.get(name)
-        return link is not None and link not in self.doomed
+        return link is not None and link.index not in self.doomed_indexes
 
     def _unset(self) -> Iterator[s.Step]:
         name = self.observed.name_of
@@ -91,7 +94,7 @@ class _Planner:
 
     def _release(self) -> Iterator[s.Step]:
         """Take every link of ours out of a master it should not have."""
-        doomed = {link.index for link in self.doomed}
+        doomed = self.doomed_indexes
         for link, owner in self.owned.links:
             key = (owner.network, owner.vid)
             if not link.master or (key in self.kept and not doomed & {link.index, link.master}):
@@ -144,7 +147,7 @@ class _Planner:
             else:
                 yield from self._mtu(pair.stub, segment.mtu)
                 yield from self._mtu(pair.peer, segment.mtu)
-            if (stub, segment.trunk, vid) not in self._present_mux():
+            if (stub, segment.trunk, vid) not in self.present_mux:
                 yield s.SetMux(stub, segment.trunk, vid)
             if not (bridge and pair and pair.stub.master == bridge.index):
                 yield s.Enslave(stub, name)
@@ -170,10 +173,6 @@ class _Planner:
             yield s.AttachTrunk(trunk)
         for use in self.trunks:
             yield from self._up(self.observed.by_name.get(use.name), use.name)
-
-    def _present_mux(self) -> set[tuple[str, str, int]]:
-        name = self.observed.name_of
-        return {(name(i), name(t), vid) for i, t, vid in self.observed.mux if self._is_observed(name(i))}
 
     def _mtu(self, link: ObservedLink | None, mtu: int) -> Iterator[s.Step]:
         if link and link.mtu != mtu:

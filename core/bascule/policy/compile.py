@@ -56,17 +56,26 @@ class Update:
 
 
 class Compiler:
-    """`programs` and `refused` are what is in force now, by endpoint key. Not thread-safe."""
+    """`programs` and `refused` are what is in force now, by endpoint key. Not thread-safe.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    Two compilers may share their ids, so that what is equal in both has the same rows: each is the other's `beside`.
+    """
+
+    def __init__(self, limits: Limits | None = None, rules: RuleIds | None = None, sets: SetIds | None = None) -> None:
         self.limits = limits or Limits()
+        self.beside: Compiler | None = None
         self.programs: dict[Key, Program] = {}
         self.refused: dict[Key, str] = {}
-        self.rules, self.sets = RuleIds(), SetIds()
+        self.rules, self.sets = RuleIds() if rules is None else rules, SetIds() if sets is None else sets
         self.blocks = Blocks(PolicySet(), (), self.rules, self.sets)
         self._uses: Counter[int] = Counter()
         self._held = 0  # prefixes of all sets in use
         self._joined: dict[tuple[frozenset[Identity], tuple[str, ...]], Program] = {}
+
+    @property
+    def sets_in_use(self) -> frozenset[int]:
+        """The ids that some program refers to."""
+        return frozenset(self._uses)
 
     def load(self, policies: PolicySet, endpoints: Iterable[Endpoint]) -> Update:
         """Replace everything. The update holds only what is another program than before."""
@@ -113,7 +122,9 @@ class Compiler:
         sets = {identity: self.sets.prefixes(identity) for identity in sorted(after - before)}
         stale = frozenset(before - after)
         if len(self.sets) > 2 * len(after) + _SLACK:
-            self.sets.retain(after | self.blocks.sets_in_use())
+            other = self.beside
+            kept = set(other._uses) | other.blocks.sets_in_use() if other else set()
+            self.sets.retain(after | self.blocks.sets_in_use() | kept)
         return Update(programs, refused, removed, sets, stale)
 
     def _forget(self, key: Key) -> bool:

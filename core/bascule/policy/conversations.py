@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bascule.flows.record import DROP, EGRESS, RECORD
+from bascule.flows.record import DROP, EGRESS, INGRESS, RECORD
 from bascule.flows.rows import ETH_IPV4
 
 EPHEMERAL = 32768
@@ -29,7 +29,7 @@ class Conversations:
 
 
 def conversations(records: NDArray[Any]) -> Conversations:
-    """Join RECORD-typed records. What both ends saw counts once, by the larger of the two counts."""
+    """Join RECORD-typed records, drain after drain. What both ends saw counts once, by the larger of the two counts."""
     kept = records[(records["ethertype"] == ETH_IPV4) & (records["verdict"] != DROP)]
     skipped = len(records) - len(kept)
     if not len(kept):
@@ -44,7 +44,7 @@ def conversations(records: NDArray[Any]) -> Conversations:
     for a, b in (("src_ip", "dst_ip"), ("src_port", "dst_port"), ("src_mac", "dst_mac")):
         flows[a][turn], flows[b][turn] = kept[b][first_of][turn], kept[a][first_of][turn]
     for name in ("packets", "bytes"):
-        flows[name] = sum(_most(kept[name], group, len(first_of), each) for each in (upward, ~upward))
+        flows[name] = sum(_most(kept, name, group, len(first_of), each) for each in (upward, ~upward))
     return Conversations(flows, skipped)
 
 
@@ -101,8 +101,12 @@ def _earliest(
 
 
 def _most(
-    values: NDArray[np.uint64], group: NDArray[np.int64], count: int, which: NDArray[np.bool_]
+    records: NDArray[Any], name: str, group: NDArray[np.int64], count: int, which: NDArray[np.bool_]
 ) -> NDArray[np.uint64]:
+    """One way's frames as the end counted them that saw more: the drains of each end added up."""
     found = np.zeros(count, np.uint64)
-    np.maximum.at(found, group[which], values[which])
+    for end in (EGRESS, INGRESS):
+        seen, here = np.zeros(count, np.uint64), which & (records["direction"] == end)
+        np.add.at(seen, group[here], records[name][here])
+        found = np.maximum(found, seen)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,16 @@ from bascule.policy.layout import ANY_SET, PREFIX, RuleName
 class RuleIds:
     """Rule names by id; 0 is no rule."""
 
-    def __init__(self) -> None:
-        self._ids: dict[RuleName, int] = {}
-        self._names: list[RuleName] = []
+    def __init__(self, names: Iterable[RuleName | None] = (), last: int = 0) -> None:
+        """`names` are those given before, from id 1 on, None for one that is not known; new ids begin behind `last`."""
+        self._names: list[RuleName | None] = list(names)
+        self._names += [None] * (last - len(self._names))
+        self._ids = {name: at for at, name in enumerate(self._names, 1) if name is not None}
+
+    @property
+    def names(self) -> tuple[RuleName | None, ...]:
+        """Every name, from id 1 on."""
+        return tuple(self._names)
 
     def of(self, name: RuleName) -> int:
         """The id of a rule, a new one at first sight."""
@@ -34,11 +42,12 @@ class RuleIds:
 class SetIds:
     """Address sets by contents; 0 is every address."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
+        """`first` is the first id to give."""
         self._ids: dict[Ranges, int] = {intervals.ALL: ANY_SET}
         self._contents: dict[int, Ranges] = {ANY_SET: intervals.ALL}
         self._prefixes: dict[int, NDArray[Any]] = {}
-        self._next = 1
+        self._next = first
 
     def __len__(self) -> int:
         return len(self._contents)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -56,6 +56,7 @@ class PodNic:
     netns: str
     migration_uid: str
     nad: str
+    labels: tuple[tuple[str, str], ...] = field(default=(), compare=False)  # the Pod's; no NIC differs by them
 
 
 def is_launcher(pod: Mapping[str, Any]) -> bool:
@@ -87,6 +88,7 @@ def nics_of(pod: Mapping[str, Any], vmi: Mapping[str, Any] | None = None) -> tup
             ip=_ip(meta, status.get(interface, {})),
             netns=meta.annotations.get(NETNS, ""),
             migration_uid=meta.labels.get("kubevirt.io/migrationJobUID", ""),
+            labels=tuple(sorted(meta.labels.items())),
             nad=nads.get(interface) or text(dig(status.get(interface), "name")),
         )
         for interface, network, vlan, mac in _segments(meta)

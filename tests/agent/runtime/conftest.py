@@ -135,7 +135,7 @@ class Wire:
             found[vlan] = found.get(vlan, 0) + 1
 
 
-async def until(probe, seconds: float = 12.0):
+async def until(probe, seconds: float = 20.0):
     """The first true answer of an async probe."""
     end = time.monotonic() + seconds
     while True:

@@ -43,7 +43,7 @@ async def test_a_pod_becomes_a_port_survives_kill_and_goes(rig, kit):
         assert by_verdict == [(1, 7), (3, 2), (3, 3)]
         assert [p.vm for p in batches[-1].ports] == ["web-1"]
         assert abs(int(records["last"].max()) - time.time_ns()) < 10**10
-        assert rig.rss_mib() < 105  # 98 to 99 measured; 27 of them are the import of kubernetes.aio
+        assert rig.rss_mib() < 115  # 108 measured with policy; 27 of them are the import of kubernetes.aio
 
         rig.end()
         guest.send(kit.udp())

@@ -334,9 +334,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line with the counts of each way."""
+    """One line with the counts of each way; what was skipped is said even when it is nothing."""
     told = {
-        way: ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+        way: ", ".join(f"{number} {outcome}" for outcome, number in sorted({"skipped": 0, **counts}.items()))
         for way, counts in COUNTS.items()
         if counts
     }

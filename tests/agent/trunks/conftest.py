@@ -75,8 +75,8 @@ def pod(vm: str, node: str, vlan: int, mac: str, ip: str, namespace: str) -> dic
     }
 
 
-async def until(probe, seconds: float = 12.0, every: float = 0.02):
-    """The first true answer of a probe, async or not."""
+async def until(probe, seconds: float = 60.0, every: float = 0.02):
+    """The first true answer of a probe, async or not; the limit is for a machine that does ten other things."""
     end = time.monotonic() + seconds
     while True:
         answer = probe()
@@ -194,10 +194,12 @@ class Rig:
     def log(self, node: str) -> Path:
         return self.state / f"{node}.log"
 
-    def start(self, node: str = "node1", mode: str = "manage", env: dict[str, str] | None = None) -> None:
+    def start(
+        self, node: str = "node1", mode: str = "manage", env: dict[str, str] | None = None, words: tuple[str, ...] = ()
+    ) -> None:
         command = [sys.executable, "-m", "bascule_agent.cli", "run", f"--node={node}", f"--mode={mode}"]
         command += [f"--kubeconfig={self.state / node}", f"--socket={self.socket(node)}"]
-        command += [f"--pin-root={self.config.bpffs / 'agents'}"]
+        command += [f"--pin-root={self.config.bpffs / 'agents'}", *words]
         thread = NetnsThread(self.ns(node))
         with self.log(node).open("ab") as log:
             environment = os.environ | (env or {})

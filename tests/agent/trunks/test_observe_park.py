@@ -101,19 +101,19 @@ async def test_nothing_of_the_foreign_data_plane_changes_and_its_drift_is_told(p
             found = (await park.report())["findings"]
             return found if any("MTU of trunk0 is 1400, was 1500" in f["message"] for f in found) else None
 
-        await kit.until(told, 1.0)
+        await kit.until(told)
 
         async def bad():
             return (await park.condition()).get("reason") == "Drift"
 
-        await kit.until(bad, 2.0)
+        await kit.until(bad)
         assert json.loads(park.iproute("ip", "-j", "link", "show", "trunk0"))[0]["mtu"] == 1400, "told, not mended"
         shell(park, "ip", "link", "set", "trunk0", "mtu", "1500")
 
         async def clear():
             return not (await park.report())["findings"]
 
-        await kit.until(clear, 2.0)
+        await kit.until(clear)
     finally:
         os.close(held)
         os.close(program)

@@ -27,15 +27,26 @@ class Clock(_message.Message):
     def __init__(self, offset_ns: _Optional[int] = ..., error_ns: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class FlowsRequest(_message.Message):
-    __slots__ = ("history_seconds", "follow")
+    __slots__ = ("history_seconds", "follow", "filter", "since_ns")
     HISTORY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
     history_seconds: float
     follow: bool
-    def __init__(self, history_seconds: _Optional[float] = ..., follow: _Optional[bool] = ...) -> None: ...
+    filter: str
+    since_ns: int
+    def __init__(self, history_seconds: _Optional[float] = ..., follow: _Optional[bool] = ..., filter: _Optional[str] = ..., since_ns: _Optional[int] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("ifindex", "vm", "namespace", "nic", "network", "vlan", "mac", "ip")
+    __slots__ = ("ifindex", "vm", "namespace", "nic", "network", "vlan", "mac", "ip", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     IFINDEX_FIELD_NUMBER: _ClassVar[int]
     VM_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +55,7 @@ class Port(_message.Message):
     VLAN_FIELD_NUMBER: _ClassVar[int]
     MAC_FIELD_NUMBER: _ClassVar[int]
     IP_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     ifindex: int
     vm: str
     namespace: str
@@ -52,10 +64,11 @@ class Port(_message.Message):
     vlan: int
     mac: str
     ip: str
-    def __init__(self, ifindex: _Optional[int] = ..., vm: _Optional[str] = ..., namespace: _Optional[str] = ..., nic: _Optional[str] = ..., network: _Optional[str] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, ifindex: _Optional[int] = ..., vm: _Optional[str] = ..., namespace: _Optional[str] = ..., nic: _Optional[str] = ..., network: _Optional[str] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., ip: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Ledger(_message.Message):
-    __slots__ = ("seen", "sent", "lost")
+    __slots__ = ("seen", "sent", "lost", "filtered")
     class LostEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -66,26 +79,53 @@ class Ledger(_message.Message):
     SEEN_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
     seen: int
     sent: int
     lost: _containers.ScalarMap[str, int]
-    def __init__(self, seen: _Optional[int] = ..., sent: _Optional[int] = ..., lost: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    filtered: int
+    def __init__(self, seen: _Optional[int] = ..., sent: _Optional[int] = ..., lost: _Optional[_Mapping[str, int]] = ..., filtered: _Optional[int] = ...) -> None: ...
+
+class History(_message.Message):
+    __slots__ = ("oldest_ns", "rolled_until_ns", "dropped_until_ns", "dropped_frames", "bytes")
+    OLDEST_NS_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    oldest_ns: int
+    rolled_until_ns: int
+    dropped_until_ns: int
+    dropped_frames: int
+    bytes: int
+    def __init__(self, oldest_ns: _Optional[int] = ..., rolled_until_ns: _Optional[int] = ..., dropped_until_ns: _Optional[int] = ..., dropped_frames: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class FlowBatch(_message.Message):
-    __slots__ = ("node", "time_ns", "records", "ports", "ledger", "clock")
+    __slots__ = ("node", "time_ns", "records", "ports", "ledger", "clock", "history", "rules")
+    class RulesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: str
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[str] = ...) -> None: ...
     NODE_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     LEDGER_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     node: str
     time_ns: int
     records: bytes
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     ledger: Ledger
     clock: Clock
-    def __init__(self, node: _Optional[str] = ..., time_ns: _Optional[int] = ..., records: _Optional[bytes] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ...) -> None: ...
+    history: History
+    rules: _containers.ScalarMap[int, str]
+    def __init__(self, node: _Optional[str] = ..., time_ns: _Optional[int] = ..., records: _Optional[bytes] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ..., rules: _Optional[_Mapping[int, str]] = ...) -> None: ...
 
 class MovesRequest(_message.Message):
     __slots__ = ("follow", "vm", "namespace", "migration_uid")
@@ -110,19 +150,25 @@ class MoveRecord(_message.Message):
     def __init__(self, json: _Optional[str] = ..., complete: _Optional[bool] = ..., migration_uid: _Optional[str] = ...) -> None: ...
 
 class ProbeRequest(_message.Message):
-    __slots__ = ("address", "kind", "interval_ms", "seconds")
+    __slots__ = ("address", "kind", "interval_ms", "seconds", "mac", "network", "vlan")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
     address: str
     kind: str
     interval_ms: float
     seconds: float
-    def __init__(self, address: _Optional[str] = ..., kind: _Optional[str] = ..., interval_ms: _Optional[float] = ..., seconds: _Optional[float] = ...) -> None: ...
+    mac: str
+    network: str
+    vlan: int
+    def __init__(self, address: _Optional[str] = ..., kind: _Optional[str] = ..., interval_ms: _Optional[float] = ..., seconds: _Optional[float] = ..., mac: _Optional[str] = ..., network: _Optional[str] = ..., vlan: _Optional[int] = ...) -> None: ...
 
 class ProbeBatch(_message.Message):
-    __slots__ = ("seq", "tx_ns", "rx_ns", "duplicates", "error", "clock")
+    __slots__ = ("seq", "tx_ns", "rx_ns", "duplicates", "error", "clock", "neighbour", "retransmits")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TX_NS_FIELD_NUMBER: _ClassVar[int]
     RX_NS_FIELD_NUMBER: _ClassVar[int]
@@ -130,19 +176,29 @@ class ProbeBatch(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOUR_FIELD_NUMBER: _ClassVar[int]
+    RETRANSMITS_FIELD_NUMBER: _ClassVar[int]
     seq: _containers.RepeatedScalarFieldContainer[int]
     tx_ns: _containers.RepeatedScalarFieldContainer[int]
     rx_ns: _containers.RepeatedScalarFieldContainer[int]
     duplicates: int
     error: str
     clock: Clock
-    def __init__(self, seq: _Optional[_Iterable[int]] = ..., tx_ns: _Optional[_Iterable[int]] = ..., rx_ns: _Optional[_Iterable[int]] = ..., duplicates: _Optional[int] = ..., error: _Optional[str] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., **kwargs) -> None: ...
+    neighbour: str
+    retransmits: int
+    def __init__(self, seq: _Optional[_Iterable[int]] = ..., tx_ns: _Optional[_Iterable[int]] = ..., rx_ns: _Optional[_Iterable[int]] = ..., duplicates: _Optional[int] = ..., error: _Optional[str] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., neighbour: _Optional[str] = ..., retransmits: _Optional[int] = ..., **kwargs) -> None: ...
 
 class SourceHalfRequest(_message.Message):
-    __slots__ = ("migration_uid",)
+    __slots__ = ("migration_uid", "mac", "network", "vlan")
     MIGRATION_UID_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
     migration_uid: str
-    def __init__(self, migration_uid: _Optional[str] = ...) -> None: ...
+    mac: str
+    network: str
+    vlan: int
+    def __init__(self, migration_uid: _Optional[str] = ..., mac: _Optional[str] = ..., network: _Optional[str] = ..., vlan: _Optional[int] = ...) -> None: ...
 
 class SourceHalfReply(_message.Message):
     __slots__ = ("json",)
@@ -201,3 +257,31 @@ class ChangeReply(_message.Message):
     JSON_FIELD_NUMBER: _ClassVar[int]
     json: str
     def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class PoliciesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PoliciesReply(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class HandoverRequest(_message.Message):
+    __slots__ = ("mac", "vlan", "last")
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    mac: str
+    vlan: int
+    last: bool
+    def __init__(self, mac: _Optional[str] = ..., vlan: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class HandoverReply(_message.Message):
+    __slots__ = ("json", "connections")
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    connections: bytes
+    def __init__(self, json: _Optional[str] = ..., connections: _Optional[bytes] = ...) -> None: ...

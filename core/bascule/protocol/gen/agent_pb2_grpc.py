@@ -84,6 +84,16 @@ class AgentStub:
                 request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.SerializeToString,
                 response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.FromString,
                 _registered_method=True)
+        self.Policies = channel.unary_unary(
+                '/bascule.agent.v1.Agent/Policies',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PoliciesRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PoliciesReply.FromString,
+                _registered_method=True)
+        self.Handover = channel.unary_unary(
+                '/bascule.agent.v1.Agent/Handover',
+                request_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.HandoverRequest.SerializeToString,
+                response_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.HandoverReply.FromString,
+                _registered_method=True)
 
 
 class AgentServicer:
@@ -158,6 +168,20 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Policies(self, request, context):
+        """Policy at this node's NICs: what is in force, hits by rule, what staged policies would say, what is refused: JSON.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Handover(self, request, context):
+        """Agent to agent: the connections and counters of a NIC that moves, pulled by the target.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -210,6 +234,16 @@ def add_AgentServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.FromString,
                     response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.SerializeToString,
+            ),
+            'Policies': grpc.unary_unary_rpc_method_handler(
+                    servicer.Policies,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PoliciesRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.PoliciesReply.SerializeToString,
+            ),
+            'Handover': grpc.unary_unary_rpc_method_handler(
+                    servicer.Handover,
+                    request_deserializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.HandoverRequest.FromString,
+                    response_serializer=bascule_dot_protocol_dot_gen_dot_agent__pb2.HandoverReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -482,6 +516,60 @@ class Agent:
             '/bascule.agent.v1.Agent/Rollback',
             bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeRequest.SerializeToString,
             bascule_dot_protocol_dot_gen_dot_agent__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Policies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/Policies',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.PoliciesRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.PoliciesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Handover(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bascule.agent.v1.Agent/Handover',
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.HandoverRequest.SerializeToString,
+            bascule_dot_protocol_dot_gen_dot_agent__pb2.HandoverReply.FromString,
             options,
             channel_credentials,
             insecure,
