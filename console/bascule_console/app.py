@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.command import Provider
+from textual.command import CommandPalette, Provider
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
@@ -27,6 +27,7 @@ from bascule_console.crash import report
 from bascule_console.screens.modes import MODES, START, Mode
 from bascule_console.widgets.glyphs import glyphs
 from bascule_console.widgets.history import History
+from bascule_console.widgets.keyturns import KeyTurns
 from bascule_console.widgets.plainbar import PlainBar
 from bascule_console.widgets.theme import START_THEME, load, theme_names
 
@@ -83,6 +84,7 @@ class BasculeApp(App[None]):
         for each in MODES:
             self.add_mode(each.id, each.make)
         self._running_session: asyncio.Task[None] | None = None
+        self.turns = KeyTurns(self)
 
     # -- what is known ----------------------------------------------------------------------------------------
 
@@ -149,6 +151,12 @@ class BasculeApp(App[None]):
         if self._running_session is not None:
             self._running_session.cancel()
             await asyncio.gather(self._running_session, return_exceptions=True)
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key whose turn has not come is given out later; everything else as Textual does."""
+        key = event if isinstance(event, events.Key) and not event.is_forwarded else None
+        if key is None or (self.screen_stack and self.turns.admits(key)):  # no screen: the app is ending
+            await super().on_event(event)
 
     def on_resize(self, event: events.Resize) -> None:
         """Below the smallest size every screen would be wrong, so one says so instead."""
@@ -261,6 +269,11 @@ class BasculeApp(App[None]):
                 then()
 
         self.push_screen(Confirm(action, subject, typed=self.guard.protected), answered)
+
+    def action_command_palette(self) -> None:
+        """Textual's palette, in our words."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder="a place or an action", id="--command-palette"))
 
     def show_help(self, screen: Screen[Any]) -> None:
         """Help from the bindings of `screen`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual._context import active_app
 
 from bascule.continuity import Change, Nic, Probe, Record
 from bascule.flows.ledger import Ledger
@@ -24,17 +26,23 @@ from bascule.flows.names import PortId
 from bascule.flows.record import RECORD
 from bascule.protocol.gen import agent_pb2
 from bascule_agent.flows.hub import Drain, Hub
+from bascule_agent.flows.recorder import Recorder
 from bascule_agent.server.auth import Gate
 from bascule_agent.server.listen import Listener, listen
 from bascule_agent.server.service import Parts, Service
+from bascule_console.app import BasculeApp
+from bascule_console.screens import base
 from bascule_console.services.agents import decode_batch
 from bascule_console.store.nodes import AgentTarget
 from bascule_console.store.store import Store
+from bascule_console.widgets.keyturns import quiet
 from bascule_kube import Cluster
-from bascule_kube.kinds import VMIM
+from bascule_kube.kinds import KNOWN, VMIM
 from bascule_lab.apiserver.kubeconfig import write_kubeconfig
 from bascule_lab.apiserver.server import ApiServer, prepare
 
+# A shell that starts the tests in the background ignores SIGINT, and so would every child that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 NOON_NS = 1_795_435_200_000_000_000  # 2026-11-23 12:00:00 UTC
 VLANS = {"web": 110, "db": 120, "legacy": 100}
 
@@ -199,6 +207,34 @@ def scene() -> Scene:
     return Scene()
 
 
+class StoppedClock:
+    """Snapshots must not show how fast this machine is, nor when the test ran."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+
+    def thread_time(self) -> float:
+        return 0.0
+
+    def time_ns(self) -> int:
+        return self._now_ns
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> Scene:
+    """The scene at one moment, 0.4 s after the last news."""
+    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns + 400_000_000))
+    return scene
+
+
+@pytest.fixture
+def still(stopped: Scene) -> Scene:
+    """The lab as it looks after a minute: twelve guests, one killed, flows allowed, denied and dropped."""
+    stopped.cluster().talk()
+    stopped.run("db-2", "node2", "Failed")
+    return stopped
+
+
 class Agent:
     """A real agent's gRPC server with a report, flows and move records to give; no node behind it."""
 
@@ -208,6 +244,7 @@ class Agent:
         self.records: list[Record] = []
         self.listener: Listener | None = None
         self.ports: tuple[PortId, ...] = ()
+        self.recorder: Recorder | None = None
         self._sent = 0
 
     async def report(self) -> dict[str, Any]:
@@ -225,7 +262,10 @@ class Agent:
         packed = np.frombuffer(b"".join(one.tobytes() for one in records), RECORD)
         self._sent += int(packed["packets"].sum())
         ledger = Ledger(self._sent + sum((lost or {}).values()), self._sent, lost or {})
-        self.hub.publish(Drain(NOON_NS, packed, self.ports, ledger))
+        drain = Drain(NOON_NS, packed, self.ports, ledger)
+        self.hub.publish(drain)
+        if self.recorder is not None:
+            self.recorder.record(drain)
 
     async def stream(self, request: agent_pb2.MovesRequest) -> AsyncIterator[agent_pb2.MoveRecord]:
         """`bascule_agent.server.service.Moves`."""
@@ -309,7 +349,9 @@ class Live:
     async def agent(self, name: str) -> Agent:
         """A server on a unix socket, published on its Node."""
         agent = self.agents[name] = Agent(name)
-        service = Service(Parts(name, agent.report, agent.hub, agent), Gate(name, self.cluster.create))
+        agent.recorder = Recorder(self._folder / f"{name}.sqlite", name)
+        parts = Parts(name, agent.report, agent.hub, agent, history=agent.recorder)
+        service = Service(parts, Gate(name, self.cluster.create))
         agent.listener = await listen(service, self._folder / f"{name}.sock")
         published = {"target": agent.listener.target, "caHash": "", "mode": "manage", "version": "0.1.0"}
         patch = {"metadata": {"annotations": {"bascule.dev/agent": json.dumps(published)}}}
@@ -351,6 +393,17 @@ class Live:
             uid = current["metadata"]["uid"]
             self.agents[target].records.append(move_record(uid, lost=lost, target=target, vm=name))
 
+    async def versions(self) -> dict[str, str]:
+        """Every object's resourceVersion, but those that agents and leases renew by themselves."""
+        found = {}
+        for kind in KNOWN.values():
+            if kind.plural.endswith("reviews") or kind.plural in ("leases", "events"):
+                continue
+            for item in await self.cluster.list(kind):
+                meta = item["metadata"]
+                found[f"{kind.plural}/{meta.get('namespace', '')}/{meta['name']}"] = meta["resourceVersion"]
+        return found
+
     async def bascule(self, *arguments: str) -> tuple[int, str, str]:
         """Run the command: (exit code, stdout, stderr)."""
         program = (sys.executable, "-c", "import sys; from bascule_console.cli.main import main; sys.exit(main())")
@@ -368,6 +421,8 @@ class Live:
         for agent in self.agents.values():
             if agent.listener is not None:
                 await agent.listener.stop()
+            if agent.recorder is not None:
+                agent.recorder.close()
         if hasattr(self, "cluster"):
             await self.cluster.close()
         await self._server.stop()
@@ -384,11 +439,27 @@ async def live(tmp_path: Path) -> AsyncIterator[Live]:
         await cluster.stop()
 
 
+async def settled(*_: float) -> None:
+    """Until the keys that were pressed have done their work: what a pilot waits for after each.
+
+    Textual's own waits until the process has been idle for 20 ms, which beside an API server and agents in the same
+    process takes up to a second for every key, and longer the busier the machine is.
+    """
+    app = active_app.get()
+    while app.is_running:
+        await quiet(app)
+        if not isinstance(app, BasculeApp) or app.turns.resting:
+            return
+        await asyncio.sleep(0.001)
+
+
 @pytest.fixture(autouse=True)
 def _terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The developer's own terminal must not change what a snapshot shows."""
     for name in ("NO_COLOR", "SSH_CONNECTION", "TEXTUAL_THEME", "TEXTUAL_COLOR_SYSTEM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    for module in ("app", "pilot"):
+        monkeypatch.setattr(f"textual.{module}.wait_for_idle", settled)
     yield
     assert os.environ.get("TEXTUAL_ANIMATIONS") == "none"

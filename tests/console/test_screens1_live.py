@@ -22,7 +22,7 @@ from bascule_console.screens.overview.screen import OverviewScreen
 from bascule_console.screens.review.screen import Review
 from bascule_console.services.session import Session
 from bascule_console.store.store import Store
-from bascule_kube.kinds import IPPOOL, NETWORK, NODE
+from bascule_kube.kinds import IPPOOL, NETWORK, NODE, POD
 
 MODES = {"networks": "networks", "nads": "nads", "pools": "pools", "journal": "journal"}
 
@@ -195,8 +195,10 @@ async def test_every_screen_shows_what_its_verb_says(live: Any) -> None:
     await live.cluster.merge_patch(NODE, "node1", {"status": {"conditions": conditions}}, subresource="status")
     for name, where in (("web-1", "node1"), ("web-2", "node2")):
         await live.run(name, where)
+    await live.cluster.create(bare_pod("tool"))
     async with console(live) as (app, pilot):
         await make_change(live)
+        await until(pilot, lambda: app.store.inventory.all("pods"))
         await until(pilot, lambda: app.store.journal.records and app.store.inventory.get("networks", "dc5"))
         for mode in MODES:
             await goto(pilot, mode)
@@ -213,6 +215,7 @@ async def test_every_screen_shows_what_its_verb_says(live: Any) -> None:
                 ]
             else:
                 assert [row.document() for row in shown] == told
+            assert mode != "nads" or any("Pod vms/tool" in nad["used_by"] for nad in told)
         await goto(pilot, "overview")
         screen = app.screen
         assert isinstance(screen, OverviewScreen)
@@ -232,6 +235,12 @@ async def test_every_screen_shows_what_its_verb_says(live: Any) -> None:
         assert [(c.node, c.vlan, c.state, c.nics) for c in cells] == [
             (c["node"], c["vlan"], c["state"], c["nics"]) for c in json.loads(out)["matrix"]
         ]
+
+
+def bare_pod(name: str) -> dict[str, Any]:
+    """A Pod on a NAD that is no VM's launcher."""
+    meta = {"name": name, "namespace": "vms", "annotations": {"k8s.v1.cni.cncf.io/networks": "vlan-110"}}
+    return POD.of(name) | {"metadata": meta, "spec": {"containers": [{"name": "c", "image": "none"}]}}
 
 
 async def make_change(live: Any) -> None:

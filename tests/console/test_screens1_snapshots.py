@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests_rest import at_rest
 from textual.pilot import Pilot
 
 from bascule.journal import GENESIS, Entry, Reference, Undo, encode
 from bascule_console.app import BasculeApp
-from bascule_console.screens import base as base_screen
 from bascule_console.services.lookout import findings, linted, read_journal
 from bascule_console.store.documents import portable
 
@@ -22,19 +22,6 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "dc1.yaml"
 KINDS = {"Network": "networks", "IPPool": "ippools", "NetworkAttachmentDefinition": "network-attachment-definitions"}
 Compare = Callable[..., bool]
 Obj = dict[str, Any]
-
-
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
 
 
 def condition(network: str, status: str, reason: str, message: str) -> Obj:
@@ -57,10 +44,9 @@ def network(name: str, vlan: int, cidr: str) -> Obj:
 
 
 @pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch, scene: Any, tmp_path: Path) -> Any:
+def still(stopped: Any, tmp_path: Path) -> Any:
     """The lab's documents, a second Network that one node refuses, a move in flight, a silent agent, three changes."""
-    monkeypatch.setattr(base_screen, "time", StoppedClock(scene.noon_ns + 400_000_000))
-    scene.cluster()
+    scene = stopped.cluster()
     inventory = scene.store.inventory
     for document in filter(None, yaml.safe_load_all(EXAMPLE.read_text())):
         if document["kind"] in KINDS:
@@ -116,21 +102,18 @@ def write_journal(path: Path) -> None:
     path.write_bytes(lines)
 
 
-async def settle(pilot: Pilot[None]) -> None:
-    await pilot.pause(0.4)
-
-
 def going(*keys: str) -> Callable[[Pilot[None]], Any]:
-    """Press keys, `:mode` typed as a whole, and let things settle after each."""
+    """Press keys, `:mode` typed as a whole, and let things settle after each, and at the end."""
 
     async def go(pilot: Pilot[None]) -> None:
-        await settle(pilot)
+        await at_rest(pilot)
         for key in keys:
             if key.startswith(":"):
                 await pilot.press("colon", *key[1:], "enter")
+                await at_rest(pilot)
             else:
                 await pilot.press(key)
-            await settle(pilot)
+        await at_rest(pilot)
 
     return go
 
@@ -164,8 +147,7 @@ def test_form_with_complaints(snap_compare: Compare, still: Any) -> None:
     assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=going(*keys))
 
 
-def test_nothing_there(snap_compare: Compare, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_screen, "time", StoppedClock(scene.noon_ns))
-    scene.store.inventory.mark_synced("networks")
-    scene.store.keep_findings(())
-    assert snap_compare(BasculeApp(scene.store, None), terminal_size=(80, 24), run_before=going(":overview"))
+def test_nothing_there(snap_compare: Compare, stopped: Any) -> None:
+    stopped.store.inventory.mark_synced("networks")
+    stopped.store.keep_findings(())
+    assert snap_compare(BasculeApp(stopped.store, None), terminal_size=(80, 24), run_before=going(":overview"))

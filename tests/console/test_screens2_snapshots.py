@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests_rest import at_rest
 from textual.pilot import Pilot
-from textual.widgets import Footer
 
 from bascule_console.app import BasculeApp
-from bascule_console.screens import base
 from bascule_console.store.addresses import Answer
 
 SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
@@ -27,19 +25,6 @@ SHOWN = {
 }
 MODES = {"node": "nodes", "attach": "vms", "moving": "moves"}
 Compare = Callable[..., bool]
-
-
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
 
 
 def network() -> dict[str, Any]:
@@ -81,9 +66,9 @@ def report(scene: Any, number: int, carrier: bool, release: str) -> dict[str, An
 
 
 @pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch, scene: Any) -> Any:
+def still(stopped: Any) -> Any:
     """Twelve guests, one killed, one moving, two that claim one address; a node without agent, one without carrier."""
-    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns + 400_000_000))
+    scene = stopped
     store, inventory = scene.store, scene.store.inventory
     scene.cluster().talk()
     scene.run("db-2", "node2", "Failed")
@@ -107,24 +92,16 @@ def still(monkeypatch: pytest.MonkeyPatch, scene: Any) -> Any:
     return scene
 
 
-async def settle(pilot: Pilot[None]) -> None:
-    """Until the footer is there, which Textual makes last."""
-    async with asyncio.timeout(5):
-        while not all(footer.children for footer in pilot.app.screen.query(Footer)):
-            await pilot.pause(0.05)
-    await pilot.pause(0.4)
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("what", SHOWN)
 def test_screen(snap_compare: Compare, still: Any, size: str, what: str) -> None:
     app = BasculeApp(still.store, None)
 
     async def show(pilot: Pilot[None]) -> None:
-        await settle(pilot)
+        await at_rest(pilot)
         app.open(MODES.get(what, what))
-        await settle(pilot)
+        await at_rest(pilot)
         await pilot.press(*SHOWN[what])
-        await settle(pilot)
+        await at_rest(pilot)
 
     assert snap_compare(app, terminal_size=SIZES[size], run_before=show)

@@ -25,7 +25,7 @@ from bascule_console.widgets.rowview import RowView, Sort
 NAMES = Names([PortId("node1", 7, "web-1", "vms", "net-0", "dc1", 110, "52:54:00:00:6e:01", "10.110.0.11")], [])
 
 
-@given(st.lists(st.binary(min_size=72, max_size=72), min_size=1, max_size=4))
+@given(st.lists(st.binary(min_size=88, max_size=88), min_size=1, max_size=4))
 def test_one_row_is_the_row_among_many(raws: list[bytes]) -> None:
     assert [row(raw, "node1", NAMES) for raw in raws] == rows(np.frombuffer(b"".join(raws), RECORD), "node1", NAMES)
 

@@ -6,46 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests_rest import at_rest
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from bascule_console.app import BasculeApp
-from bascule_console.screens import base
 
 Compare = Callable[..., bool]
 SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
 
 
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
-
-
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch, scene: Any) -> Any:
-    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns + 400_000_000))
-    scene.cluster().talk()
-    scene.run("db-2", "node2", "Failed")
-    return scene
-
-
 def keys(*pressed: str) -> Callable[[Pilot[None]], Any]:
     async def press(pilot: Pilot[None]) -> None:
-        await pilot.pause(0.3)
-        for key in pressed:
-            await pilot.press(key)
-            await pilot.pause(0.05)
-        for box in pilot.app.screen.query(Input):
-            box.cursor_blink = False
-        await pilot.pause(0.5)
+        await at_rest(pilot)
+        await pilot.press(*pressed)
+        await at_rest(pilot)
 
     return press
 

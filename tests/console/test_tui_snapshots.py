@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from tests_rest import at_rest
 from textual.pilot import Pilot
 
 from bascule_console.app import BasculeApp
-from bascule_console.screens import base
 from bascule_console.screens.move.progress import MoveProgress
 from bascule_console.services.moves import PhaseSeen, RecordReady
 
@@ -18,37 +18,11 @@ SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
 Compare = Callable[..., bool]
 
 
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
-
-
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch, scene: Any) -> Any:
-    """The lab as it looks after a minute: twelve guests, one killed, flows allowed, denied and dropped."""
-    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns + 400_000_000))
-    scene.cluster().talk()
-    scene.run("db-2", "node2", "Failed")
-    return scene
-
-
-async def settle(pilot: Pilot[None]) -> None:
-    await pilot.pause(0.4)
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_live(snap_compare: Compare, still: Any, size: str, theme: str) -> None:
     app = BasculeApp(still.store, None, theme=f"bascule-{theme}")
-    assert snap_compare(app, terminal_size=SIZES[size], run_before=settle)
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=at_rest)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -56,9 +30,9 @@ def test_record(snap_compare: Compare, still: Any, size: str) -> None:
     still.store.keep_record("vms/db-1", still.move_record("7c6f", vm="db-1", source="node2", target="node1").to_json())
 
     async def show(pilot: Pilot[None]) -> None:
-        await settle(pilot)
+        await at_rest(pilot)
         await pilot.press("r")
-        await settle(pilot)
+        await at_rest(pilot)
 
     assert snap_compare(BasculeApp(still.store, None), terminal_size=SIZES[size], run_before=show)
 
@@ -76,12 +50,12 @@ def test_progress(snap_compare: Compare, still: Any, ended: bool) -> None:
         yield RecordReady(record)
 
     async def show(pilot: Pilot[None]) -> None:
-        await settle(pilot)
+        await at_rest(pilot)
         row = still.store.vms.rows()["vms/db-1"]
         app = pilot.app
         assert isinstance(app, BasculeApp)
         await app.push_screen(MoveProgress(row, "node1", events(), still.store, app.glyphs))
-        await settle(pilot)
+        await at_rest(pilot)
 
     assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=show)
 
@@ -91,19 +65,19 @@ def test_choose_and_confirm(snap_compare: Compare, still: Any) -> None:
     still.store.agent_silent("node3", "the stream ended")
 
     async def ask(pilot: Pilot[None]) -> None:
-        await settle(pilot)
+        await at_rest(pilot)
         await pilot.press("m", "enter")
-        await settle(pilot)
+        await at_rest(pilot)
 
     assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=ask)
 
 
 def test_frozen_filtered_ascii_read_only(snap_compare: Compare, still: Any) -> None:
     async def use(pilot: Pilot[None]) -> None:
-        await settle(pilot)
-        await pilot.press("tab", "slash", *"web", "enter", "space")
+        await at_rest(pilot)
+        await pilot.press("tab", "slash", *"src:web-*", "enter", "space")
         still.send("node1", still.record(20, "web-1", "web-2", packets=5), lost={"map-full": 3})
-        await settle(pilot)
+        await at_rest(pilot)
 
     app = BasculeApp(still.store, None, read_only=True, ascii_only=True)
     assert snap_compare(app, terminal_size=(80, 24), run_before=use)
@@ -111,19 +85,18 @@ def test_frozen_filtered_ascii_read_only(snap_compare: Compare, still: Any) -> N
 
 def test_help(snap_compare: Compare, still: Any) -> None:
     async def ask(pilot: Pilot[None]) -> None:
-        await settle(pilot)
+        await at_rest(pilot)
         await pilot.press("question_mark")
-        await settle(pilot)
+        await at_rest(pilot)
 
     assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=ask)
 
 
 def test_no_color(snap_compare: Compare, still: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=settle)
+    assert snap_compare(BasculeApp(still.store, None), terminal_size=(80, 24), run_before=at_rest)
 
 
-def test_nothing_yet(snap_compare: Compare, scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "time", StoppedClock(scene.noon_ns))
-    scene.cluster(vms=0)
-    assert snap_compare(BasculeApp(scene.store, None), terminal_size=(80, 24), run_before=settle)
+def test_nothing_yet(snap_compare: Compare, stopped: Any) -> None:
+    stopped.cluster(vms=0)
+    assert snap_compare(BasculeApp(stopped.store, None), terminal_size=(80, 24), run_before=at_rest)

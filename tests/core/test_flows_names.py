@@ -1,6 +1,7 @@
 """Names of a flow's ends: scoped to Network and VLAN, gateways from routes, raw when unknown."""
 
 from bascule.flows.names import Gateway, Names, PortId, gateways_of
+from bascule.flows.surroundings import surroundings_of
 
 WEB = PortId("node1", 7, "web-1", "vms", "net-0", "dc1", 110, "52:54:00:00:6e:01", "10.110.0.11")
 DB = PortId("node2", 9, "db-1", "vms", "net-0", "dc1", 120, "52:54:00:00:78:01", "10.120.0.11")
@@ -54,3 +55,46 @@ def test_gateways_from_a_network_document():
     }
     expected = [GATEWAY, Gateway("dc1", 200, "10.2.0.1"), Gateway("dc1", 201, "10.2.0.1")]
     assert gateways_of([document, {}, {"spec": {"vrf": {}}}]) == expected
+
+
+SUBNETS = [{"vlan": {"id": 110}, "subnets": [{"cidr": "10.110.0.0/24"}]}]
+DOCUMENT = {"metadata": {"name": "dc1"}, "spec": {"l2Bridge": {"vlans": SUBNETS}}}
+WIDE = {"kind": "GlobalNetworkSet", "metadata": {"name": "wide"}, "spec": {"nets": ["198.51.0.0/16"]}}
+NARROW = {
+    "kind": "NetworkSet",
+    "metadata": {"name": "narrow", "namespace": "vms", "labels": {"who": "partner"}},
+    "spec": {"nets": ["198.51.100.0/24", "2001:db8::/32"]},
+}
+
+
+def test_the_narrowest_network_set_names_an_address():
+    names = Names([WEB], around=surroundings_of([DOCUMENT], [WIDE, NARROW]))
+    found = names.who("dc1", 110, "198.51.100.10", "02:00:00:00:00:01")
+    assert (found.name, found.kind, found.namespace, dict(found.labels)) == ("narrow", "set", "vms", {"who": "partner"})
+    assert names.who("dc1", 110, "198.51.7.1", "").name == "wide"
+
+
+def test_what_has_no_name_says_why():
+    names = Names([WEB, DB], around=surroundings_of([DOCUMENT]))
+    told = {ip: names.who("dc1", 110, ip, "02:00:00:00:00:01") for ip in ("10.110.0.77", "8.8.8.8", "224.0.0.5")}
+    assert [(who.name, who.kind) for who in told.values()] == [
+        ("10.110.0.77", "address"),
+        ("8.8.8.8", "outside"),
+        ("224.0.0.5", "group"),
+    ]
+    assert "in 10.110.0.0/24 of dc1/110, where no VM has it" in told["10.110.0.77"].why
+    assert "an outside host" in told["8.8.8.8"].why
+    assert all(not who.known for who in told.values())
+    assert names.who("dc1", 110, "", "02:00:00:00:00:09").kind == "mac"
+    assert Names().who("dc1", 110, "8.8.8.8", "").why == "no VM, gateway or NetworkSet known here has it"
+
+
+def test_an_address_with_two_owners_elsewhere_says_so():
+    names = Names([DB, TWIN, PortId("n", 4, "third", "vms", "net-0", "dc1", 100, "02:00:00:00:00:33", DB.ip)])
+    assert "2 ends on other VLANs" in names.who("dc1", 110, DB.ip, "").why
+
+
+def test_a_vm_brings_its_namespace_and_labels():
+    port = PortId("n", 4, "web-9", "prod", mac="02:00:00:00:00:33", ip="10.0.0.9", labels=(("app", "web"),))
+    found = Names([port]).who("", 0, "10.0.0.9", "")
+    assert (found.kind, found.namespace, dict(found.labels), found.known) == ("vm", "prod", {"app": "web"}, True)

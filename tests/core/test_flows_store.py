@@ -87,7 +87,8 @@ def test_first_and_last_span_all_batches():
 def test_rate_of_steady_traffic_is_its_rate_and_decays_in_silence(step):
     store = FlowStore()
     for at in range(1, int(30 / step)):
-        store.add(batch("a", at * step, record(packets=int(100 * step), size=int(6000 * step))))
+        last = int(at * step * S)
+        store.add(batch("a", at * step, record(packets=int(100 * step), size=int(6000 * step), last=last)))
     now = int((int(30 / step) - 1) * step * S)
     ((packets, size),) = store.rates(store.changed(0), now)
     assert packets == pytest.approx(100, rel=0.2) and size == pytest.approx(6000, rel=0.2)
@@ -115,3 +116,38 @@ def test_recent_filters_before_it_counts():
 def test_a_store_without_room_is_refused():
     with pytest.raises(ValueError, match="room"):
         FlowStore(0)
+
+
+def test_a_minutes_history_in_one_batch_is_no_burst():
+    store = FlowStore()
+    every = [record(packets=50, size=3000, last=at * S // 2) for at in range(2, 121)]
+    store.add(batch("a", 60, *every))
+    ((packets, size),) = store.rates(store.changed(0), 60 * S)
+    assert packets == pytest.approx(100, rel=0.1) and size == pytest.approx(6000, rel=0.1)
+    series = store.series(store.changed(0)[0], 60 * S)
+    assert len(series) == 30 and series[1:29].tolist() == [6000.0] * 28
+
+
+@pytest.mark.parametrize("steps", [(10, -5, 1), (10, -3600, 1, 1), (10, 3600, -3600, 1)])
+def test_clock_steps_give_no_negative_rate_and_no_negative_count(steps):
+    store, now = FlowStore(), 10_000
+    for step in steps:
+        now += step
+        store.add(batch("a", now, record(packets=10, size=600, first=now * S, last=now * S)))
+        ids = store.changed(0)
+        assert (store.rates(ids, (now - 2) * S) >= 0).all() and (store.rates(ids, now * S) >= 0).all()
+        assert (store.series(ids[0], (now - 2) * S) >= 0).all()
+    (row,) = store.recent(1)
+    assert row["packets"] == 10 * len(steps)
+
+
+def test_a_conversation_is_both_directions_at_every_port():
+    store = FlowStore()
+    there, back, other = record(port=1), record(port=0), record(port=5)
+    there["src_ip"], there["dst_ip"] = (10, 0, 0, 1), (10, 0, 0, 2)
+    back["src_ip"], back["dst_ip"], back["dst_port"] = (10, 0, 0, 2), (10, 0, 0, 1), 1
+    other["src_ip"], other["dst_ip"] = (10, 0, 0, 1), (10, 0, 0, 2)
+    for node in ("a", "b"):
+        store.add(batch(node, 1, there, back, other))
+    found = store.conversation(store.changed(0)[0])
+    assert {store.rows([i])[0]["node"] for i in found} == {"a", "b"} and len(found) == 4

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bascule_console.actions.model import Action, Need
 
 PATCH = Need("patch", "projectcalico.org", "networks")
 DELETE = Need("delete", "projectcalico.org", "networks")
 HERE = ("networks",)
 
+NEW = Action(
+    id="new_network",
+    label="New",
+    key="n",
+    scope=HERE,
+    danger=True,
+    confirm="Apply Network {name}?",
+    verb="bascule apply -f FILE",
+    needs=(PATCH,),
+)
+EDIT = replace(NEW, id="edit_network", label="Edit", key="e", confirm="Apply the changes to {name}?")
 ACTIONS: tuple[Action, ...] = (
-    Action(
-        id="new_network",
-        label="New",
-        key="n",
-        scope=HERE,
-        danger=True,
-        confirm="Apply Network {name}?",
-        verb="bascule apply -f FILE",
-        needs=(PATCH,),
-    ),
-    Action(
-        id="edit_network",
-        label="Edit",
-        key="e",
-        scope=HERE,
-        danger=True,
-        confirm="Apply the changes to {name}?",
-        verb="bascule apply -f FILE",
-        needs=(PATCH,),
-    ),
-    Action(
-        id="edit_network_yaml",
-        label="Edit YAML",
-        key="E",
-        scope=HERE,
-        danger=True,
-        confirm="Apply the changes to {name}?",
-        verb="bascule apply -f FILE",
-        needs=(PATCH,),
-    ),
+    NEW,
+    EDIT,
+    replace(EDIT, id="edit_network_yaml", label="Edit YAML", key="E"),
     Action(
         id="delete_network",
         label="Delete",

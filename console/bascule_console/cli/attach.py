@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli.options import Subparsers, access, add_confirm_name, refuse_unless_confirmed
 from bascule_console.cli.output import Column, narrate, write_rows
 
 COLUMNS = (
@@ -29,12 +29,13 @@ def add_parser(verbs: Subparsers) -> None:
     parser.add_argument("--mac", default="", metavar="MAC", help="the MAC (a stable one is made)")
     parser.add_argument("--nic", default="", metavar="NIC", help="its name in the VM (the first free net-N)")
     parser.add_argument("--dry-run", action="store_true", help="stop before anything is applied")
+    add_confirm_name(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Attach; see DESIGN section 5 for the exit code."""
     if not args.dry_run:
-        refuse_if_read_only(args, f"attach a NIC to {args.name}")
+        refuse_unless_confirmed(args, f"attach a NIC to {args.name}", args.name.rpartition("/")[2])
     return asyncio.run(_attach(args))
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 from bascule.errors import BasculeError
 from bascule.journal import Record
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli.options import (
+    Subparsers,
+    access,
+    add_confirm_name,
+    refuse_if_read_only,
+    refuse_unless_confirmed,
+)
 from bascule_console.cli.output import Column, narrate, report, write_document, write_lines, write_rows
 from bascule_console.services.journal import Journal, journal_path
 
@@ -51,16 +57,27 @@ def add_parser(sub: Subparsers) -> None:
     undo = verbs.add_parser("undo", help="take back what one record changed, and nothing that was changed since")
     undo.add_argument("seq", type=int, metavar="NUMBER")
     undo.add_argument("--dry-run", action="store_true", help="stop before anything is changed")
+    add_confirm_name(undo)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
     if args.journal_verb == "undo":
         if not args.dry_run:
-            refuse_if_read_only(args, f"undo record {args.seq}")
+            _refuse_undo(args)
         return asyncio.run(_undo(args))
     verbs = {"list": _list, "show": _show, "verify": _verify}
     return verbs[args.journal_verb](args)
+
+
+def _refuse_undo(args: argparse.Namespace) -> None:
+    """What is undone is named by what the record changed."""
+    from bascule_console.services.undo import find
+
+    what = f"undo record {args.seq}"
+    refuse_if_read_only(args, what)
+    record = find(list(Journal(journal_path()).records()), args.seq)
+    refuse_unless_confirmed(args, what, record.content["target"]["name"])
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -52,8 +52,11 @@ VERBS: dict[str, Verb] = {
     "moves": Verb("list, show or export move records; abort a running move"),
     "addresses": Verb("list, show or check addresses: claims, conflicts, what answers"),
     "flows": Verb("flows of VMs, now or as they come"),
-    "policies": Verb("list or lint policies; explain a verdict; what a change would do to recorded flows"),
+    "policies": Verb("list, show, lint, promote or revert policies; explain a verdict; what-if on recorded flows"),
     "selectors": Verb("check a selector: its canonical form, and whether labels match"),
+    "estate": Verb("import or show the old side: VMs, NICs, port groups, VLANs from files"),
+    "assess": Verb("is the old side ready to move? network checks with verdict, evidence and fix"),
+    "plan": Verb("build or show the migration plan: Networks, addresses, waves, manifests"),
     "journal": Verb("what was changed, by whom, when; undo it"),
 }
 

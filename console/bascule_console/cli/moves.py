@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule.errors import UsageError
+from bascule_console.cli.options import Subparsers, access, add_confirm_name, refuse_unless_confirmed
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_json_line, write_rows
 from bascule_console.cli.vms import seconds, write_record
 
@@ -32,6 +34,7 @@ LIST = (
     Column("longest gap", _gap),
     Column("verdict", lambda row: row["verdict"] or "no record"),
     Column("missing", "missing", wide=True),
+    Column("failure", "failure", wide=True),
     Column("migration", "migration"),
 )
 
@@ -53,13 +56,18 @@ def add_parser(sub: Subparsers) -> None:
     abort = verbs.add_parser("abort", help="take a running move back: delete its migration; exit 1 when it moved")
     abort.add_argument("name", metavar="VM|MIGRATION", help="a VM, or a migration by name or uid")
     abort.add_argument("--timeout", type=seconds, default=30.0, metavar="S", help="give up waiting after S (30)")
-    verbs.add_parser("export", help="every whole record, one JSON document a line (or -o json, yaml)")
+    add_confirm_name(abort)
+    export = verbs.add_parser("export", help="every whole record, one JSON document a line (or -o json, yaml); as HTML")
+    export.add_argument("name", nargs="?", metavar="VM|MIGRATION", help="only this record (all)")
+    export.add_argument("--html", type=Path, metavar="FILE", help="one record with its plot as a page of its own")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
+    if args.moves_verb == "export" and args.html and not args.name:
+        raise UsageError("--html is one record's page", fix="bascule moves export VM --html FILE")
     if args.moves_verb == "abort":
-        refuse_if_read_only(args, f"abort the move of {args.name}")
+        refuse_unless_confirmed(args, f"abort the move of {args.name}", args.name.rpartition("/")[2])
         return asyncio.run(_abort(args))
     return asyncio.run(_run(args))
 
@@ -81,12 +89,20 @@ async def _abort(args: argparse.Namespace) -> int:
 async def _run(args: argparse.Namespace) -> int:
     from bascule_console.services.agents import Agents
     from bascule_console.services.cluster import connect
-    from bascule_console.services.records import find_record, move_records, move_rows
+    from bascule_console.services.records import (
+        find_record,
+        is_named,
+        move_records,
+        move_rows,
+        records_of_migrations,
+    )
 
     async with connect(access(args)) as cluster:
         agents = Agents(cluster.bearer_token)
         try:
             records, answers = await move_records(cluster, agents)
+            if args.moves_verb == "show" and not any(is_named(record, args.name) for record in records):
+                records += await records_of_migrations(cluster)
         finally:
             await agents.close()
         rows = await move_rows(cluster, records) if args.moves_verb == "list" else []
@@ -96,9 +112,21 @@ async def _run(args: argparse.Namespace) -> int:
         write_rows(rows, LIST, args.output)
     elif args.moves_verb == "show":
         write_record(find_record(records, args.name), args.output)
+    elif args.html:
+        _write_page(find_record(records, args.name), args.html)
     else:
-        _export(records, args.output)
+        _export([find_record(records, args.name)] if args.name else records, args.output)
     return answers.exit_code
+
+
+def _write_page(record: Mapping[str, Any], path: Path) -> None:
+    from bascule.continuity.page import html_page
+
+    try:
+        path.write_text(html_page(record))
+    except OSError as error:
+        raise UsageError(f"cannot write {path}", cause=error.strerror or "", fix="name another file") from error
+    narrate(f"wrote {path}")
 
 
 def _export(records: list[Mapping[str, Any]], fmt: str) -> None:

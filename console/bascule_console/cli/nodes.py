@@ -1,4 +1,4 @@
-"""`bascule nodes list|show`: each node's trunk, bridges and ports, as its agent sees them."""
+"""`bascule nodes list|show|drain`: each node's trunk, bridges and ports, as its agent sees them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from typing import Any
 
+from bascule_console.cli import drain
 from bascule_console.cli.options import Subparsers, access
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_rows
 
@@ -62,14 +63,17 @@ CONDITIONS = (
 
 def add_parser(sub: Subparsers) -> None:
     """Declare the verbs."""
-    parser = sub.add_parser("nodes", help="list or show nodes: trunk, bridges, ports")
+    parser = sub.add_parser("nodes", help="list or show nodes: trunk, bridges, ports; move a node's VMs away")
     verbs = parser.add_subparsers(dest="nodes_verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="every node; exit 5 when an agent is silent")
     verbs.add_parser("show", help="one node with its bridges and ports").add_argument("name")
+    drain.add_parser(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
+    if args.nodes_verb == "drain":
+        return drain.run(args)
     return asyncio.run(_run(args))
 
 

@@ -81,13 +81,15 @@ def add_confirm_name(parser: argparse.ArgumentParser) -> None:
 def refuse_unless_confirmed(args: argparse.Namespace, what: str, name: str | None = None) -> None:
     """`refuse_if_read_only`, and on a protected context also refuse unless --confirm-name is `name`.
 
-    `name` None is the context's own name, for a verb that changes more than one object.
+    `name` None is the context's own name, for a verb that changes more than one object. Where --confirm-name may be
+    given several times, one of them has to be it.
     """
     refuse_if_read_only(args, what)
     context, set_for_it, path = _context_settings(args)
     wanted = context if name is None else name
-    if set_for_it.protected and args.confirm_name != wanted:
-        given = f", --confirm-name says {args.confirm_name!r}" if args.confirm_name else ""
+    said = args.confirm_name if isinstance(args.confirm_name, list) else [args.confirm_name]
+    if set_for_it.protected and wanted not in said:
+        given = f", --confirm-name says {', '.join(map(repr, said))}" if any(said) else ""
         cause = f"context {context} is protected (contexts.{context}.protected in {path}){given}"
         raise RefusedError(f"refused to {what}", cause, f"add --confirm-name {shlex.quote(wanted)}")
 

@@ -1,4 +1,4 @@
-"""`bascule policies list|lint|explain|whatif`."""
+"""`bascule policies list|lint|explain|whatif` (show, promote, revert: policychange.py; import: policyimport.py)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bascule.errors import UnreachableError, UsageError
+from bascule_console.cli import policychange, policyimport
 from bascule_console.cli.options import Subparsers, access
 from bascule_console.cli.output import Column, narrate, write_document, write_rows
 
 if TYPE_CHECKING:
     from bascule.policy.forecast import Forecast
     from bascule.policy.model import PolicySet
-    from bascule_console.services.policies import World
+    from bascule_console.store.policyworld import World
 
 FAILED = 1
 WINDOW_S = 300.0
@@ -54,8 +55,12 @@ TALKERS = (
 
 def add_parser(sub: Subparsers) -> None:
     """Declare the verbs."""
-    parser = sub.add_parser("policies", help="list or lint policies; explain a verdict; judge recorded flows anew")
+    parser = sub.add_parser(
+        "policies", help="list, show, lint, promote, revert; explain a verdict; judge recorded flows anew"
+    )
     verbs = parser.add_subparsers(dest="policies_verb", required=True, metavar="VERB")
+    policychange.add_parsers(verbs)
+    policyimport.add_parser(verbs)
     verbs.add_parser("list", help="every policy, in the order in which they are evaluated")
     lint = verbs.add_parser("lint", help="findings; exit 1 with an error")
     lint.add_argument("-f", "--filename", action="append", metavar="FILE", help="manifests instead of what is live")
@@ -74,8 +79,13 @@ def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
     if args.policies_verb == "whatif" and not args.filename and not args.staged:
         raise UsageError("what if what?", "neither -f nor --staged is given", "-f FILE, --staged, or both")
-    verb = {"list": _list, "lint": _lint, "explain": _explain, "whatif": _whatif}[args.policies_verb]
-    return asyncio.run(verb(args))
+    if args.policies_verb == "import":
+        return policyimport.run(args)
+    if args.policies_verb in ("promote", "revert"):
+        policychange.refuse(args)
+        return asyncio.run(policychange.change(args))
+    verbs = {"list": _list, "show": policychange.show, "lint": _lint, "explain": _explain, "whatif": _whatif}
+    return asyncio.run(verbs[args.policies_verb](args))
 
 
 async def _list(args: argparse.Namespace) -> int:
@@ -102,29 +112,19 @@ async def _lint(args: argparse.Namespace) -> int:
 
 
 async def _explain(args: argparse.Namespace) -> int:
-    from bascule.policy.explain import explain, pending
-    from bascule.policy.verdict import Judge
-    from bascule_console.services import policies
+    from bascule_console.services.policyexplain import explained
 
     proposed = [document.object for document in _load(args)]
     world = await _world(args)
-    (source, one), (destination, two) = (policies.end(world.endpoints, end) for end in (args.source, args.destination))
-    flow = policies.flow(one, two, args.service)
-    judge = Judge(_usable(world, proposed), world.endpoints)
-    connection = judge.connection(flow, source, destination)
-    steps = [step.as_dict() for step in explain(judge, connection)]
-    staged = pending(judge, flow)
+    found = explained(world, args.source, args.destination, args.service, _usable(world, proposed))
     if args.output in ("table", "wide", "csv", "jsonl"):
-        write_rows(steps, STEPS, args.output)
-        for side, end, address in (("source", connection.source, one), ("destination", connection.destination, two)):
-            narrate(f"{side}: {end.action if end else f'{address} is no endpoint here, nothing is judged'}")
-        note = "" if staged == connection.action else f"; with the staged policies: {staged}"
-        narrate(f"verdict: {connection.action}{note}")
+        write_rows([step.as_dict() for step in found.steps], STEPS, args.output)
+        for side, address in (("source", found.source), ("destination", found.destination)):
+            narrate(f"{side}: {found.sides[side] or f'{address} is no endpoint here, nothing is judged'}")
+        note = "" if found.pending == found.verdict else f"; with the staged policies: {found.pending}"
+        narrate(f"verdict: {found.verdict}{note}")
     else:
-        sides = {"source": connection.source, "destination": connection.destination}
-        verdicts = {side: verdict.action if verdict else None for side, verdict in sides.items()}
-        document = {"from": one, "to": two, "service": args.service, "verdict": connection.action, "sides": verdicts}
-        write_document({**document, "pending": staged, "steps": steps}, args.output)
+        write_document(found.as_dict(), args.output)
     return 0
 
 
@@ -139,7 +139,7 @@ async def _whatif(args: argparse.Namespace) -> int:
     async with connect(access(args)) as cluster:
         world = await load(cluster)
         records, answers = await recorded(cluster, args.last)
-    _tell(world)
+    tell(world)
     for node, why in sorted(answers.silent.items()):
         narrate(f"{node} is silent: {why}")
     now, then = world.policies(), _usable(world, proposed)
@@ -151,12 +151,9 @@ async def _whatif(args: argparse.Namespace) -> int:
 
 
 def _write(found: Forecast, world: World, fmt: str) -> None:
-    names = {ip: endpoint.name for endpoint in world.endpoints for ip in endpoint.ips}
-    rows = []
-    for talker in found.talkers:
-        row = talker.as_dict()
-        rows.append(row | {side: names.get(row[side], row[side]) for side in ("source", "destination")}
-                    | {f"{side}_ip": row[side] for side in ("source", "destination")})  # fmt: skip
+    from bascule_console.services.policyimpact import talker_rows
+
+    rows = talker_rows(found, world.endpoints)
     counts = [{"before": a, "after": b, "flows": n} for (a, b), n in sorted(found.counts.items())]
     if fmt in ("json", "yaml"):
         totals = {"judged": found.judged, "changed": found.changed, "skipped": found.skipped}
@@ -191,11 +188,12 @@ async def _world(args: argparse.Namespace) -> World:
 
     async with connect(access(args)) as cluster:
         world = await load(cluster)
-    _tell(world)
+    tell(world)
     return world
 
 
-def _tell(world: World) -> None:
+def tell(world: World) -> None:
+    """Narrate what could not be read."""
     for text in world.missing:
         narrate(text)
 

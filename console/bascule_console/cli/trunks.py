@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from bascule.trunks.proof import all_proven
-from bascule_console.cli.options import Subparsers, access, refuse_if_read_only
+from bascule_console.cli.options import Subparsers, access, refuse_unless_confirmed
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_lines, write_rows
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ PROVE = (
     Column("evidence", "evidence"),
 )
 STATES = (Column("node", "node"), Column("state", "state"), Column("why", "why"))
+CONFIRM_NAME = "a node: allow its own way out; the Network: needed on a protected context"
 
 
 def add_parser(sub: Subparsers) -> None:
@@ -60,7 +61,7 @@ def add_parser(sub: Subparsers) -> None:
         change.add_argument("--node", action="append", required=True, metavar="NODE")
         change.add_argument("--confirm", choices=("auto", "manual"), default="auto", help="who keeps the change (auto)")
         change.add_argument("--timeout", type=float, default=0.0, metavar="SECONDS", help="until it goes back (10, 60)")
-        change.add_argument("--confirm-name", action="append", default=[], metavar="NODE", help="allow its own way out")
+        change.add_argument("--confirm-name", action="append", default=[], metavar="NAME", help=CONFIRM_NAME)
         change.add_argument("--dry-run", action="store_true", help="stop after plan and proof")
         if name == "attach":
             change.add_argument("--interface", required=True, metavar="LINK")
@@ -70,7 +71,7 @@ def add_parser(sub: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
     if args.trunks_verb in ("attach", "detach") and not args.dry_run:
-        refuse_if_read_only(args, f"{args.trunks_verb} a trunk")
+        refuse_unless_confirmed(args, f"{args.trunks_verb} a trunk of {args.network}", args.network)
     return asyncio.run(_run(args))
 
 
@@ -106,42 +107,42 @@ async def _prove(args: argparse.Namespace, cluster: Cluster, agents: TrunkAgents
 
 
 async def _change(args: argparse.Namespace, cluster: Cluster, agents: TrunkAgents) -> int:
-    from bascule_console.services import trunks
+    from bascule_console.services import trunk_changes, trunks
     from bascule_console.services.journal import Journal, journal_path
 
-    trial = await trunks.prepare(
-        cluster,
-        agents,
+    order = trunks.Order(
         args.network,
-        sorted(set(args.node)),
-        interface=getattr(args, "interface", ""),
+        dict.fromkeys(sorted(set(args.node)), getattr(args, "interface", "")),
         native=getattr(args, "native", None),
         manual=args.confirm == "manual",
         seconds=args.timeout,
-        confirmed_names=args.confirm_name,
+        confirmed_names=tuple(args.confirm_name),
     )
+    trial = await trunks.prepare(cluster, agents, order)
     await _show(trial, cluster, args)
     if args.dry_run:
         return 0
     journal = Journal(journal_path(), cluster.context, cluster.server)
-    plan = await trunks.submit(cluster, trial, journal)
+    plan = await trunk_changes.submit(cluster, trial, journal)
     if not plan.ready:
         from bascule_console.cli.apply import exit_code
 
         narrate("nothing was applied")
         return exit_code(plan)
-    await trunks.follow(agents, trial)
+    await trunk_changes.follow(agents, trial)
     if trial.waiting:
-        await trunks.answer(agents, trial, await _word(trial))
+        keep = not trial.failed and await _word(trial)
+        for node, error in (await trunk_changes.answer(agents, trial, keep)).items():
+            narrate(f"{node} did not take the word: {error}")
     return await _end(trial, cluster, journal, args)
 
 
 async def _show(trial: Trial, cluster: Cluster, args: argparse.Namespace) -> None:
     """Plan, blast radius, proof and diff: to stderr, or to stdout for a dry run."""
     from bascule_console.cli.apply import tell
-    from bascule_console.services import trunks
+    from bascule_console.services import trunk_changes
 
-    rehearsal = await trunks.rehearse(cluster, trial.after)
+    rehearsal = await trunk_changes.rehearse(cluster, trial.after)
     tell(rehearsal)
     if args.dry_run and args.output not in ("table", "wide"):
         write_document(list(trial.plans.values()), args.output)
@@ -173,11 +174,11 @@ async def _word(trial: Trial) -> bool:
 
 
 async def _end(trial: Trial, cluster: Cluster, journal: Journal, args: argparse.Namespace) -> int:
-    from bascule_console.services import trunks
+    from bascule_console.services import trunk_changes
 
     if trial.failed:
         narrate(f"{', '.join(sorted(trial.failed))} did not keep the change: Network {trial.name} goes back")
-        await trunks.restore(cluster, trial, journal)
+        await trunk_changes.restore(cluster, trial, journal)
     rows: list[Row] = [_row(node, trial.states.get(node, {})) for node in sorted(trial.targets)]
     write_rows(rows, STATES, args.output)
     return FAILED if trial.failed else 0

@@ -6,11 +6,16 @@ import argparse
 import gc
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bascule.errors import UsageError
 from bascule_console.cli.options import Subparsers, access
 from bascule_console.services.credentials import Access, settle
 from bascule_console.services.settings import THEMES, load_settings, settings_path
+
+if TYPE_CHECKING:
+    from bascule.flows.filter import Filter
 
 HEADLESS = "bascule vms list; bascule flows --last 20; bascule nodes list -o json"
 
@@ -65,5 +70,20 @@ def show(cluster: Access, args: argparse.Namespace) -> int:
         ascii_only=args.ascii,
         theme=choose_theme(args.theme or here.theme or settings.theme, os.environ),
     )
+    app.run()
+    return app.return_code or 0
+
+
+def show_flows(path: Path, wanted: Filter) -> int:
+    """The flow screen on a recording or a capture, without a cluster."""
+    require_terminal()
+    from bascule_console.app import BasculeApp
+    from bascule_console.services.replay import replay
+    from bascule_console.widgets.themedata import choose_theme
+
+    settings = load_settings(settings_path())
+    store = replay(path)
+    app = BasculeApp(store, None, read_only=True, theme=choose_theme(settings.theme, os.environ))
+    app.call_later(app.run_command, f"flows {wanted.text}".strip())
     app.run()
     return app.return_code or 0

@@ -39,6 +39,7 @@ NICS = (
     Column("asked", "asked"),
     Column("ip", "ip"),
     Column("in effect", "effect"),
+    Column("policies", "policies"),
 )
 
 
@@ -54,6 +55,10 @@ def add_parser(sub: Subparsers) -> None:
     add_confirm_name(move)
     move.add_argument("--to", required=True, metavar="NODE", help="the node to move to")
     move.add_argument("--timeout", type=seconds, default=300.0, metavar="S", help="give up waiting after S (300)")
+    move.add_argument("--dry-run", action="store_true", help="only the preflight; exit 1 when a check fails")
+    move.add_argument(
+        "--probe-interval", type=milliseconds, default=None, metavar="MS", help="probe every MS, 1 to 1000 (5; TCP 20)"
+    )
     move.add_argument(
         "--max-gap", type=seconds, default=1.0, metavar="S", help="longest silence that still counts as kept (1)"
     )
@@ -63,6 +68,10 @@ def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
     if args.vms_verb == "attach":
         return attach.run(args)
+    if args.vms_verb == "move" and args.dry_run:
+        from bascule_console.cli.preflight import dry_run
+
+        return asyncio.run(dry_run(args))
     if args.vms_verb == "move":
         refuse_unless_confirmed(args, f"move {args.name}", args.name.rpartition("/")[2])
         return asyncio.run(_move(args))
@@ -77,6 +86,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def milliseconds(text: str) -> float:
+    """A probe interval, for argparse."""
+    value = float(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text}: 1 to 1000 ms")
+    return value
+
+
 def _row(vm: VmRow) -> Row:
     document = asdict(vm)
     del document["key"]
@@ -84,18 +101,23 @@ def _row(vm: VmRow) -> Row:
 
 
 async def _look(args: argparse.Namespace) -> int:
+    from bascule_console.services import policies
     from bascule_console.services.cluster import connect
     from bascule_console.services.lists import find_vm, load
+    from bascule_console.services.policyshow import nic_policies
     from bascule_console.store.nics import nic_rows
     from bascule_console.store.vms import vm_rows
 
     async with connect(access(args)) as cluster:
         inventory = await load(cluster)
+        world = await policies.load(cluster) if args.vms_verb == "show" else None
     if args.vms_verb == "list":
         write_rows([_row(vm) for vm in vm_rows(inventory)], LIST, args.output)
         return 0
     vm = find_vm(inventory, args.name)
-    found = {**_row(vm), "nics": nic_rows(inventory, vm.key)}
+    applying = nic_policies(world, vm.namespace, vm.name) if world is not None else {}
+    nics = [{**nic, "policies": applying.get(nic["name"], [])} for nic in nic_rows(inventory, vm.key)]
+    found = {**_row(vm), "nics": nics}
     if args.output in ("table", "wide"):
         write_rows([found], LIST, "wide")
         print()
@@ -106,22 +128,28 @@ async def _look(args: argparse.Namespace) -> int:
 
 
 async def _move(args: argparse.Namespace) -> int:
-    from bascule_console.services.agents import Agents
     from bascule_console.services.cluster import connect
     from bascule_console.services.lists import find_vm, load
     from bascule_console.services.moves import check_move, move
     from bascule_console.services.phases import PhaseSeen
+    from bascule_console.services.preflight import check, refuse_blocked
+    from bascule_console.services.trunk_calls import TrunkAgents
     from bascule_console.store.vms import NODES
 
     async with connect(access(args)) as cluster:
         inventory = await load(cluster)
         vm = find_vm(inventory, args.name)
         node = check_move(vm, inventory.all(NODES), args.to)
-        narrate(f"moving {vm.key} from {vm.node} to {args.to}")
-        agents = Agents(cluster.bearer_token)
+        agents = TrunkAgents(cluster.bearer_token)
         record: Mapping[str, Any] = {}
         try:
-            async with aclosing(move(cluster, agents, vm, node, args.timeout)) as events:
+            found = await check(cluster, agents, vm, args.to)
+            refuse_blocked(found)
+            for each in found.checks:
+                if each.state != "pass":
+                    narrate(f"{each.state}: {each.object}: {each.message}")
+            narrate(f"moving {vm.key} from {vm.node} to {args.to}, which takes {found.estimate.words}")
+            async with aclosing(move(cluster, agents, vm, node, args.timeout, args.probe_interval)) as events:
                 async for event in events:
                     if isinstance(event, PhaseSeen):
                         narrate(f"{event.after:>9}  {event.phase}  {event.detail}".rstrip())
@@ -143,11 +171,12 @@ def _conclude(record: Mapping[str, Any], args: argparse.Namespace) -> int:
 
 
 def write_record(record: Mapping[str, Any], fmt: str) -> None:
-    """One move record on stdout: summary lines as a table, else the whole document."""
+    """One move record on stdout: summary lines as a table, all its lines as a wide one, else the whole document."""
     if fmt in ("table", "wide"):
-        from bascule.continuity import summary_lines
+        from bascule.continuity import record_lines, summary_lines
 
-        write_lines("\n".join(summary_lines(record)))
+        lines = summary_lines(record)
+        write_lines("\n".join(lines if fmt == "table" else [*lines, "", *record_lines(record)]))
     elif fmt == "jsonl":
         write_json_line(record)
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -18,7 +18,7 @@ from bascule_console.actions.bindings import keys
 from bascule_console.actions.registry import find
 from bascule_console.screens import words
 from bascule_console.store.topics import AGENTS, INVENTORY, RIGHTS
-from bascule_console.widgets.filtering import FilterError, parse_filter
+from bascule_console.widgets.filtering import FilterError, TextFilter, parse_filter
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.keybar import KeyBar
 from bascule_console.widgets.lines import Line
@@ -78,6 +78,18 @@ class BasculeScreen(Screen[None]):
         """(plural, key) in the inventory of the object under the cursor, for `y`; None when there is none."""
         return None
 
+    def read_filter(self, table: GridTable[Any] | None, text: str) -> TextFilter:
+        """What was typed as a filter of `table`. Raises FilterError."""
+        return parse_filter(text)
+
+    def filter_help(self, table: GridTable[Any]) -> tuple[str, Callable[[str], Sequence[str]]]:
+        """What to say and to offer while a filter of `table` is typed."""
+        return "regular expression, ! inverts, -l labels, empty shows all", lambda _: ()
+
+    def say_filter(self, error: FilterError) -> None:
+        """Say what is wrong with the filter in the prompt."""
+        self.app.say(error)
+
     @property
     def crumb(self) -> str:
         """What the crumbs call a pushed screen."""
@@ -110,7 +122,7 @@ class BasculeScreen(Screen[None]):
     def filter_by(self, text: str) -> None:
         """Filter the active table by what was typed. Raises FilterError."""
         if (table := self.active) is not None:
-            table.set_filter(parse_filter(text))
+            table.set_filter(self.read_filter(table, text))
             self.refresh_lines()
 
     # -- the frame --------------------------------------------------------------------------------------------
@@ -175,6 +187,8 @@ class BasculeScreen(Screen[None]):
 
     def show_lines(self) -> None:
         """Everything that is words."""
+        if not self.query("#ledger"):  # not composed yet, or closing already
+            return
         store, app, glyphs = self.app.store, self.app, self.glyphs
         for table in self.tables:
             table.tick()  # a large table may still owe a reordering
@@ -232,8 +246,8 @@ class BasculeScreen(Screen[None]):
     async def action_filter(self) -> None:
         """Type a filter for the active table."""
         if (table := self.active) is not None:
-            hint = "regular expression, ! inverts, -l labels, empty shows all"
-            await self._type("/", hint, table.view.filter.text, lambda _: ())
+            hint, candidates = self.filter_help(table)
+            await self._type("/", hint, table.view.filter.text, candidates)
 
     async def action_command(self) -> None:
         """Type where to go."""
@@ -258,9 +272,9 @@ class BasculeScreen(Screen[None]):
         prompt, text = self.query_one(Prompt), event.value
         if prompt.kind == "/":
             try:
-                wanted = parse_filter(text)
+                wanted = self.read_filter(self._typing_for, text)
             except FilterError as error:
-                self.app.say(error)
+                self.say_filter(error)
                 return
             if self._typing_for is not None:
                 self._typing_for.set_filter(wanted)

@@ -18,9 +18,11 @@ from bascule_console.store.nodes import AgentTarget
 if TYPE_CHECKING:
     import grpc
 
+    from bascule.flows.names import PortId
     from bascule.flows.store import Batch
 
 CALL_TIMEOUT_S = 5.0
+HISTORY_TIMEOUT_S = 120.0  # a day of a busy node is a quarter of a gigabyte to look through
 MAX_MESSAGE = 64 << 20
 
 
@@ -63,14 +65,22 @@ class Agents:
             reply = await stub.Node(agent_pb2.NodeRequest(), metadata=metadata, timeout=CALL_TIMEOUT_S)
         return _document(agent, reply.json)
 
-    async def flows(self, agent: AgentTarget, history_seconds: float, *, follow: bool) -> AsyncGenerator[Batch, None]:
-        """Flow batches: the history first, then, with `follow`, each drain until the stream breaks."""
+    async def flows(
+        self, agent: AgentTarget, history_seconds: float, *, follow: bool, wanted: str = "", since_ns: int = 0
+    ) -> AsyncGenerator[Batch, None]:
+        """Flow batches: the last minute first, then, with `follow`, each drain until the stream breaks.
+
+        `wanted` is a filter; the agent leaves out what surely does not match. With `since_ns` (CLOCK_REALTIME) it is
+        the node's history since then instead, folded per flow.
+        """
         from bascule.protocol.gen import agent_pb2
 
-        request = agent_pb2.FlowsRequest(history_seconds=history_seconds, follow=follow)
+        request = agent_pb2.FlowsRequest(
+            history_seconds=history_seconds, follow=follow, filter=wanted, since_ns=since_ns
+        )
         with _named(agent):
             stub, metadata = await self._dial(agent)
-            timeout = None if follow else CALL_TIMEOUT_S
+            timeout = None if follow else HISTORY_TIMEOUT_S if since_ns else CALL_TIMEOUT_S
             async for message in stub.Flows(request, metadata=metadata, timeout=timeout):
                 yield decode_batch(agent, message)
 
@@ -130,8 +140,8 @@ def decode_batch(agent: AgentTarget, message: Any) -> Batch:
     """A FlowBatch message as the store takes it; the records stay one numpy array over the message's bytes."""
     import numpy as np
 
+    from bascule.flows.extent import Extent
     from bascule.flows.ledger import Ledger
-    from bascule.flows.names import PortId
     from bascule.flows.record import RECORD
     from bascule.flows.store import Batch
 
@@ -142,11 +152,18 @@ def decode_batch(agent: AgentTarget, message: Any) -> Batch:
             fix="run the same version of console and agent",
         )
     node = message.node or agent.node
-    ports = tuple(
-        PortId(node, p.ifindex, p.vm, p.namespace, p.nic, p.network, p.vlan, p.mac.lower(), p.ip) for p in message.ports
-    )
-    ledger = Ledger(message.ledger.seen, message.ledger.sent, dict(message.ledger.lost))
-    return Batch(node, message.time_ns, np.frombuffer(message.records, RECORD), ports, ledger)
+    ports = tuple(_port(node, port) for port in message.ports)
+    told = message.ledger
+    ledger = Ledger(told.seen, told.sent, dict(told.lost), told.filtered)
+    extent = Extent(**{f.name: v for f, v in message.history.ListFields()}) if message.HasField("history") else None
+    return Batch(node, message.time_ns, np.frombuffer(message.records, RECORD), ports, ledger, extent)
+
+
+def _port(node: str, port: Any) -> PortId:
+    from bascule.flows.names import PortId
+
+    where = (port.network, port.vlan, port.mac.lower(), port.ip)
+    return PortId(node, port.ifindex, port.vm, port.namespace, port.nic, *where, tuple(sorted(port.labels.items())))
 
 
 def _document(agent: AgentTarget, text: str) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import bascule_kube.config  # noqa: F401 - imported here, in the thread that loads this module, and not in the loop
 from bascule.errors import BasculeError
 from bascule_console.services import access
-from bascule_console.services.agents import Agents
 from bascule_console.services.cluster import open_cluster
 from bascule_console.services.credentials import Access
 from bascule_console.services.gather import MoveStreams, keep_reporting, keep_reserving
 from bascule_console.services.journal import journal_path
 from bascule_console.services.lookout import keep_linting, keep_reading
+from bascule_console.services.policycounts import keep_counting
+from bascule_console.services.policywatch import keep_policies
 from bascule_console.services.streams import FlowStreams
+from bascule_console.services.trunk_calls import TrunkAgents
 from bascule_console.services.watches import Watches
 from bascule_console.store.nodes import AgentTarget
 
@@ -50,7 +52,7 @@ async def _connected(session: Session, wanted: Access) -> None:
     except BasculeError as error:
         session.problem = error
         return
-    agents = Agents(cluster.bearer_token)
+    agents = TrunkAgents(cluster.bearer_token)
     session.opened(cluster, agents)
     streams, moves = FlowStreams(agents, store), MoveStreams(agents, store)
 
@@ -64,6 +66,8 @@ async def _connected(session: Session, wanted: Access) -> None:
         asyncio.create_task(access.ask(cluster, store.rights), name="access reviews"),
         asyncio.create_task(keep_reporting(cluster, agents, store), name="node reports"),
         asyncio.create_task(keep_reserving(cluster, store), name="address reservations"),
+        asyncio.create_task(keep_policies(cluster, store), name="policies"),
+        asyncio.create_task(keep_counting(cluster, store), name="policy hits"),
     ]
     try:
         while True:

@@ -15,6 +15,7 @@ from bascule.watch.backoff import Backoff
 from bascule_console.services.addresses import IPRESERVATION
 from bascule_console.services.agents import Agents
 from bascule_console.services.cluster import list_if_served
+from bascule_console.services.peragent import PerAgent
 from bascule_console.services.reports import node_reports
 from bascule_console.store.nodes import AgentTarget
 from bascule_console.store.store import Store
@@ -32,28 +33,15 @@ async def keep_reporting(cluster: Cluster, agents: Agents, store: Store) -> None
         await asyncio.sleep(REPORT_EVERY_S)
 
 
-class MoveStreams:
-    """One following task per agent; every state of every record goes to the store's move book."""
+class MoveStreams(PerAgent):
+    """One following task per agent; every state of every record goes to the store's move book, and stays there."""
+
+    what = "moves"
 
     def __init__(self, agents: Agents, store: Store) -> None:
+        super().__init__()
         self._agents = agents
         self._store = store
-        self._tasks: dict[AgentTarget, asyncio.Task[None]] = {}
-
-    def reconcile(self, wanted: list[AgentTarget]) -> None:
-        """Follow exactly the agents in `wanted`; records of one that left stay."""
-        for agent in set(self._tasks) - set(wanted):
-            self._tasks.pop(agent).cancel()
-        for agent in wanted:
-            if agent not in self._tasks:
-                self._tasks[agent] = asyncio.create_task(self._follow(agent), name=f"moves of {agent.node}")
-
-    async def close(self) -> None:
-        """End every stream."""
-        tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self, agent: AgentTarget) -> None:
         delays = Backoff(random.random, base=0.5, cap=10.0)

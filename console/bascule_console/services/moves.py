@@ -26,6 +26,7 @@ from bascule_kube.kinds import NODE, VMIM
 
 RECORD_WAIT_S = 15.0
 RETRY_S = 0.25
+INTERVAL_ANNOTATION = "bascule.dev/probe-interval-ms"
 
 
 class MoveRefused(RefusedError):
@@ -69,24 +70,31 @@ def check_move(vm: VmRow, nodes: list[Mapping[str, Any]], target: str) -> Mappin
     return node
 
 
-def migration(vm: VmRow, node: Mapping[str, Any]) -> Obj:
-    """The VMIM that moves `vm` to `node` (KubeVirt v1, `addedNodeSelector` restricts the target)."""
+def migration(vm: VmRow, node: Mapping[str, Any], probe_interval_ms: float | None = None) -> Obj:
+    """The VMIM that moves `vm` to `node` (KubeVirt v1, `addedNodeSelector` restricts the target). An interval for the
+    agents' probes travels with it as an annotation."""
+    asked = {} if probe_interval_ms is None else {"annotations": {INTERVAL_ANNOTATION: f"{probe_interval_ms:g}"}}
     return {
         "apiVersion": VMIM.api_version,
         "kind": VMIM.kind,
-        "metadata": {"name": f"{vm.name}-{secrets.token_hex(4)}", "namespace": vm.namespace},
+        "metadata": {"name": f"{vm.name}-{secrets.token_hex(4)}", "namespace": vm.namespace, **asked},
         "spec": {"vmiName": vm.name, "addedNodeSelector": {"kubernetes.io/hostname": hostname(node)}},
     }
 
 
 async def move(
-    cluster: Cluster, agents: Agents, vm: VmRow, node: Mapping[str, Any], timeout: float
+    cluster: Cluster,
+    agents: Agents,
+    vm: VmRow,
+    node: Mapping[str, Any],
+    timeout: float,
+    probe_interval_ms: float | None = None,
 ) -> AsyncGenerator[PhaseSeen | RecordReady, None]:
     """Create the migration (after `check_move`), yield its phases as they come, then its record.
 
     Raises MoveTimeout after `timeout` seconds, NoRecord when no record can be had, and what the API server refuses.
     """
-    created = await cluster.create(migration(vm, node))
+    created = await cluster.create(migration(vm, node, probe_interval_ms))
     meta = created["metadata"]
     async with aclosing(_phases(cluster, meta["namespace"], meta["name"], timeout)) as phases:
         async for phase in phases:

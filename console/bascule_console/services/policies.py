@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from bascule.errors import BasculeError, UsageError
 from bascule.policy.endpoints import Endpoint, endpoints_of
 from bascule.policy.flow import Flow
-from bascule.policy.model import PolicySet
 from bascule.resources.policy_read import ICMP, PROTOCOLS, WITH_PORTS, as_net
+from bascule_console.store.policyworld import World
 from bascule_kube import Cluster, Kind
 from bascule_kube.cluster import Objects
 from bascule_kube.errors import Forbidden, NotFound
@@ -35,19 +34,6 @@ _EPHEMERAL = 49152  # a source port that a client would have
 
 class NoSuchEnd(BasculeError):
     """A VM, pod or address that is no endpoint of the cluster."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """`documents` are live ones; `missing` says in words what this user may not read and which pods are malformed."""
-
-    documents: Objects
-    endpoints: tuple[Endpoint, ...]
-    missing: tuple[str, ...]
-
-    def policies(self, proposed: Iterable[Any] = ()) -> PolicySet:
-        """The cluster's policy, or as it would be with these documents applied."""
-        return PolicySet.of([*self.documents, *proposed])
 
 
 async def load(cluster: Cluster) -> World:

@@ -6,36 +6,35 @@ from collections.abc import Iterator
 from typing import Any
 
 from bascule.policy.model import PolicySet
-from bascule.resources.policy import KUBERNETES_POLICY, STAGED_KUBERNETES, Policy, order_text, policy_kind
+from bascule.resources.policy import KUBERNETES_POLICY, STAGED_KUBERNETES, Policy, order_text
 from bascule.resources.read import dig
-from bascule_console.services.policies import World
+from bascule_console.store.policyworld import World
 
 
 def rows(world: World) -> list[dict[str, Any]]:
     """One object for each policy; `selects` counts endpoints, `state` is enforced, staged (Set), hosts only, or why it
     cannot be used."""
-    policies = world.policies()
-    labels = [policies.labels_of(endpoint) for endpoint in world.endpoints]
-    raw = {Policy.of(document).identity: document for document in world.documents if policy_kind(document)}
-    return [
-        {
-            "tier": policy.tier,
-            "order": order_text(policy.order),
-            "kind": policy.kind,
-            "namespace": policy.namespace,
-            "name": policy.name,
-            "types": sorted(policy.types),
-            "rules": len(policy.ingress) + len(policy.egress),
-            "selects": sum(policy.selector is not None and policy.selector.matches(each) for each in labels),
-            "state": state,
-            "selector": _selector(raw.get(policy.identity), policy),
-        }
-        for policy, state in _ordered(policies)
-    ]
+    return [row(world, policy, state) for policy, state in ordered(world.live)]
 
 
-def _ordered(policies: PolicySet) -> Iterator[tuple[Policy, str]]:
-    """Each tier's policies with the staged ones where they would stand; those without a tier last."""
+def row(world: World, policy: Policy, state: str) -> dict[str, Any]:
+    """One policy as `policies list` has it."""
+    return {
+        "tier": policy.tier,
+        "order": order_text(policy.order),
+        "kind": policy.kind,
+        "namespace": policy.namespace,
+        "name": policy.name,
+        "types": sorted(policy.types),
+        "rules": len(policy.ingress) + len(policy.egress),
+        "selects": len(world.selected(policy)),
+        "state": state,
+        "selector": _selector(world.raw.get(policy.identity), policy),
+    }
+
+
+def ordered(policies: PolicySet) -> Iterator[tuple[Policy, str]]:
+    """Every policy with its state; staged ones where they would stand, those without a tier last."""
     staged = [policy for policy in policies.policies if policy.staged]
     for each in policies.tiers:
         mine = [*each.policies, *(policy for policy in staged if policy.tier == each.tier.name)]

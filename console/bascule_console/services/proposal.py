@@ -100,7 +100,8 @@ def note_of(finding: Finding) -> Note:
     return Note(finding.severity, finding.field, finding.message, finding.fix)
 
 
-def _planned(plan: apply.Plan, title: str, name: str, done: str, commit: Callable[[], Awaitable[None]]) -> Proposal:
+def notes_of(plan: apply.Plan) -> list[Note]:
+    """What lint and the server say about a plan."""
     notes = [note_of(located.finding) for located in plan.findings]
     for refusal in plan.refusals:
         error = refusal.error
@@ -109,5 +110,9 @@ def _planned(plan: apply.Plan, title: str, name: str, done: str, commit: Callabl
     notes += [
         Note("warning", "", f"the server warns: {warning}") for change in plan.changes for warning in change.warnings
     ]
+    return notes
+
+
+def _planned(plan: apply.Plan, title: str, name: str, done: str, commit: Callable[[], Awaitable[None]]) -> Proposal:
     shown = "\n".join(change.diff for change in plan.changes)
-    return Proposal(title, name, shown, tuple(notes), plan.ready, done, commit)
+    return Proposal(title, name, shown, tuple(notes_of(plan)), plan.ready, done, commit)

@@ -17,8 +17,8 @@ from bascule_console.services.secrets import Secret
 from bascule_console.store.store import Store
 
 if TYPE_CHECKING:
-    from bascule_console.services.agents import Agents
     from bascule_console.services.journal import Journal
+    from bascule_console.services.trunk_calls import TrunkAgents
     from bascule_kube import Cluster
 
 
@@ -34,7 +34,7 @@ class Session:
         self.problem: BasculeError | None = None
         self._access = Access(kubeconfig, context, "", token)
         self._cluster: Cluster | None = None
-        self._agents: Agents | None = None
+        self._agents: TrunkAgents | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -44,7 +44,7 @@ class Session:
         return self._cluster
 
     @property
-    def agents(self) -> Agents:
+    def agents(self) -> TrunkAgents:
         """The agents' client. Raises UnreachableError before the cluster is open."""
         if self._agents is None:
             raise self.problem or UnreachableError("the cluster is not connected yet", fix="wait a moment")
@@ -56,7 +56,7 @@ class Session:
 
         return Journal(journal_path(), self.context, self.server)
 
-    def opened(self, cluster: Cluster, agents: Agents) -> None:
+    def opened(self, cluster: Cluster, agents: TrunkAgents) -> None:
         """The cluster is open: from here on it can be used."""
         self._cluster, self._agents = cluster, agents
         self.context, self.server = cluster.context, cluster.server

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from bascule.errors import BasculeError
 from bascule.watch.backoff import Backoff
 from bascule_console.services.agents import Agents
+from bascule_console.services.peragent import PerAgent
 from bascule_console.store.nodes import AgentTarget
 
 if TYPE_CHECKING:
@@ -34,40 +35,30 @@ class FlowSink(Protocol):
         """No agent of this node is followed any more."""
 
 
-class FlowStreams:
+class FlowStreams(PerAgent):
     """One following task per agent; `reconcile` starts and ends them as nodes come and go."""
 
-    def __init__(self, agents: Agents, sink: FlowSink, history_s: float = HISTORY_S) -> None:
+    what = "flows"
+
+    def __init__(self, agents: Agents, sink: FlowSink, history_s: float = HISTORY_S, wanted: str = "") -> None:
+        super().__init__()
         self._agents = agents
+        self._wanted = wanted
         self._sink = sink
         self._history_s = history_s
-        self._tasks: dict[AgentTarget, asyncio.Task[None]] = {}
         self._had_history: set[str] = set()
 
-    def reconcile(self, wanted: list[AgentTarget]) -> None:
-        """Follow exactly the agents in `wanted`."""
-        for agent in set(self._tasks) - set(wanted):
-            self._tasks.pop(agent).cancel()
-            if agent.node not in {w.node for w in wanted}:
-                self._sink.forget_node(agent.node)
-                self._had_history.discard(agent.node)
-        for agent in wanted:
-            if agent not in self._tasks:
-                self._tasks[agent] = asyncio.create_task(self._follow(agent), name=f"flows of {agent.node}")
-
-    async def close(self) -> None:
-        """End every stream."""
-        tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _left(self, node: str) -> None:
+        """Its flows are not going on, and its next agent has a history to tell."""
+        self._sink.forget_node(node)
+        self._had_history.discard(node)
 
     async def _follow(self, agent: AgentTarget) -> None:
         delays = Backoff(random.random, base=0.5, cap=10.0)
         while True:
             problem = "the stream ended"
             try:
-                async for batch in self._agents.flows(agent, self._history(agent), follow=True):
+                async for batch in self._agents.flows(agent, self._history(agent), follow=True, wanted=self._wanted):
                     delays.reset()
                     self._had_history.add(agent.node)
                     self._sink.add_flows(batch)

@@ -1,12 +1,10 @@
-"""Trunks as an operator works on them: the matrix, candidates, and changes of a Network's hostConfig under
-commit-confirm. For the CLI and the screens; nothing is printed here."""
+"""Trunks as an operator works on them: the matrix, candidates, and what a change of a Network's hostConfig would do.
+For the CLI and the screens; nothing is printed here. trunk_changes.py carries the change out."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +15,6 @@ from bascule.trunks import change as c
 from bascule.trunks.change import Wish
 from bascule.trunks.edit import attach, detach, wished
 from bascule.trunks.questions import config_of
-from bascule_console.services import apply
-from bascule_console.services.journal import Journal
-from bascule_console.services.manifests import Document
 from bascule_console.services.reports import Answers, ask_all
 from bascule_console.services.trunk_calls import TrunkAgents
 from bascule_console.store.documents import portable
@@ -30,15 +25,46 @@ from bascule_kube.kinds import NETWORK, NODE
 Obj = dict[str, Any]
 Row = dict[str, Any]
 AUTO_SECONDS, MANUAL_SECONDS = 10.0, 60.0
-GRACE_SECONDS = 15.0
-POLL_SECONDS = 0.2
 DECIDED = (c.CONFIRMED, c.ROLLED_BACK, c.REFUSED)
+MANAGEMENT = ("DefaultRouteTrunk", "ManagementPath")
+
+
+class ManagementPathError(RefusedError):
+    """A trunk on the way to the node itself; it is allowed once somebody has typed the name of `node`."""
+
+    def __init__(self, node: str, message: str, cause: str) -> None:
+        super().__init__(message, cause, f"if that is meant: --confirm-name {node}")
+        self.node = node
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an operator wants: the link that becomes the trunk of each node (`links`: node → link, "" detaches), and how
+    the change is confirmed. `seconds` 0 is the default; `confirmed_names` are nodes whose names were typed."""
+
+    network: str
+    links: Mapping[str, str]
+    native: int | None = None
+    manual: bool = False
+    seconds: float = 0.0
+    confirmed_names: tuple[str, ...] = ()
+
+    @property
+    def detaches(self) -> bool:
+        """Does it take trunks away?"""
+        return not any(self.links.values())
+
+    def wish(self) -> Wish:
+        """The wish that goes with the change, under a name of its own."""
+        return Wish(
+            secrets.token_hex(4), self.manual, self.seconds or (MANUAL_SECONDS if self.manual else AUTO_SECONDS)
+        )
 
 
 @dataclass
 class Trial:
     """A change on its way: the Network before and after, the nodes concerned, what each planned and where it stands
-    (`states`: node → the report's change, or the word `unchanged`)."""
+    (`states`: node → the report's change). `refusal` is why it must not be made."""
 
     before: Obj
     after: Obj
@@ -46,6 +72,7 @@ class Trial:
     targets: dict[str, AgentTarget]
     plans: dict[str, Row] = field(default_factory=dict)
     states: dict[str, Row] = field(default_factory=dict)
+    refusal: BasculeError | None = None
 
     @property
     def name(self) -> str:
@@ -110,52 +137,59 @@ async def candidates(
     return [row for node in sorted(found) for row in found[node]], answers
 
 
-async def prepare(
-    cluster: Cluster,
-    agents: TrunkAgents,
-    network: str,
-    chosen: Sequence[str],
-    *,
-    interface: str = "",
-    native: int | None = None,
-    manual: bool = False,
-    seconds: float = 0.0,
-    confirmed_names: Sequence[str] = (),
-) -> Trial:
-    """Edit the Network for the chosen nodes (`interface` "" detaches) and have each agent plan and prove it; nothing is
-    changed. Raises UsageError, RefusedError (guards), AgentError."""
+async def prepare(cluster: Cluster, agents: TrunkAgents, order: Order) -> Trial:
+    """As `plan`, for who cannot look at a plan that must not be made: its refusal is raised."""
+    trial = await plan(cluster, agents, order)
+    if trial.refusal is not None:
+        raise trial.refusal
+    return trial
+
+
+async def plan(cluster: Cluster, agents: TrunkAgents, order: Order) -> Trial:
+    """Edit the Network as ordered and have each agent plan and prove it; nothing is changed. Raises UsageError,
+    RefusedError (guards), AgentError; what a plan shows against itself is the trial's `refusal`."""
     documents = await cluster.list(NETWORK)
-    before = next((d for d in documents if d["metadata"]["name"] == network), None)
+    before = next((d for d in documents if d["metadata"]["name"] == order.network), None)
     if before is None:
-        raise UsageError(f"there is no Network {network!r}", fix="bascule networks list")
-    everyone = [Node.of(node) for node in await nodes_of(cluster)]
-    picked = [Node.of(node) for node in await nodes_of(cluster, chosen)]
-    live = portable(before)
-    after = attach(live, everyone, picked, interface, native) if interface else detach(live, everyone, picked)
-    wish = Wish(secrets.token_hex(4), manual, seconds or (MANUAL_SECONDS if manual else AUTO_SECONDS))
-    allow = [name for name in confirmed_names if name in chosen]
-    after = wished(after, wish, allow)
-    trial = Trial(before, after, wish, {})
-    for document in await nodes_of(cluster, chosen):
+        raise UsageError(f"there is no Network {order.network!r}", fix="bascule networks list")
+    chosen = await nodes_of(cluster, order.links)
+    allow = [name for name in order.confirmed_names if name in order.links]
+    picked = [Node.of(node) for node in chosen]
+    after = edited(portable(before), [Node.of(node) for node in await nodes_of(cluster)], picked, order)
+    wish = order.wish()
+    trial = Trial(before, wished(after, wish, allow), wish, {})
+    for document in chosen:
         target = agent_target(document)
         if target is None:
             raise RefusedError(f"node {document['metadata']['name']} has no agent", "no annotation bascule.dev/agent")
         trial.targets[target.node] = target
-    _one_trunk_per_node(documents, network, picked, interface)
-    if interface:
-        await _guard(agents, trial, interface, allow)
+    if not order.detaches:
+        _one_trunk_per_node(documents, order, picked)
+        await _guard(agents, trial, order.links, allow)
     for node, target in trial.targets.items():
-        trial.plans[node] = await agents.plan(target, after)
-    _refuse_bad_plans(trial, interface)
+        trial.plans[node] = await agents.plan(target, trial.after)
+    trial.refusal = _refusal(trial, order)
     return trial
 
 
-def _one_trunk_per_node(documents: Iterable[Obj], network: str, picked: Iterable[Node], interface: str) -> None:
-    for node in picked if interface else ():
+def edited(live: Mapping[str, Any], everyone: list[Node], picked: list[Node], order: Order) -> Obj:
+    """The Network with the order in its hostConfig; `picked` nodes that get the same link share one entry. Raises
+    UsageError, RefusedError."""
+    if order.detaches:
+        return detach(live, everyone, picked)
+    new = dict(live)
+    for link in sorted(set(order.links.values())):
+        of_link = [node for node in picked if order.links[node.name] == link]
+        new = attach(new, everyone, of_link, link, order.native)
+    return new
+
+
+def _one_trunk_per_node(documents: Iterable[Obj], order: Order, picked: Iterable[Node]) -> None:
+    for node in picked:
         for other in map(Network.of, documents):
-            config = config_of(other, node.meta.labels) if other.name != network else None
+            config = config_of(other, node.meta.labels) if other.name != order.network else None
             if config and config.trunk:
-                same = config.trunk.interface == interface
+                same = config.trunk.interface == order.links[node.name]
                 raise RefusedError(
                     f"node {node.name} has trunk {config.trunk.interface} of Network {other.name} already",
                     "a trunk belongs to one Network" if same else "a node has one trunk",
@@ -163,115 +197,39 @@ def _one_trunk_per_node(documents: Iterable[Obj], network: str, picked: Iterable
                 )
 
 
-async def _guard(agents: TrunkAgents, trial: Trial, interface: str, allow: Sequence[str]) -> None:
+async def _guard(agents: TrunkAgents, trial: Trial, links: Mapping[str, str], allow: Sequence[str]) -> None:
     """The management path and what is no trunk at all, before anything is planned."""
     for node, target in trial.targets.items():
         rows = await agents.candidates(target, 0.0)
-        row = next((each for each in rows if each["name"] == interface), None)
+        row = next((each for each in rows if each["name"] == links[node]), None)
         if row is None:
             names = ", ".join(each["name"] for each in rows) or "none"
-            raise RefusedError(f"node {node} has no link {interface} that could be a trunk", f"it has {names}")
+            raise RefusedError(f"node {node} has no link {links[node]} that could be a trunk", f"it has {names}")
         if row["default_route"] and node not in allow:
-            raise RefusedError(
-                f"refused to use {interface} of node {node} as a trunk",
+            raise ManagementPathError(
+                node,
+                f"refused to use {links[node]} of node {node} as a trunk",
                 "the node's default route leaves through it: a mistake cuts the node off",
-                f"if that is meant: --confirm-name {node}",
             )
 
 
-def _refuse_bad_plans(trial: Trial, interface: str) -> None:
-    for node, plan in trial.plans.items():
-        for outcome in plan["outcomes"]:
-            if outcome["network"] == trial.name and not outcome["ready"] and outcome["reason"] != "NotSelected":
-                raise RefusedError(f"node {node} refuses it: {outcome['reason']}", outcome["message"])
-        bad = [cell for cell in plan["proof"] if cell["verdict"] == "failed"]
+def _refusal(trial: Trial, order: Order) -> BasculeError | None:
+    for node, found in trial.plans.items():
+        for outcome in found["outcomes"]:
+            if outcome["network"] != trial.name or outcome["ready"] or outcome["reason"] == "NotSelected":
+                continue
+            if outcome["reason"] in MANAGEMENT:
+                return ManagementPathError(node, f"node {node} refuses it: {outcome['reason']}", outcome["message"])
+            return RefusedError(f"node {node} refuses it: {outcome['reason']}", outcome["message"])
+        bad = [cell for cell in found["proof"] if cell["verdict"] == "failed"]
         if bad:
-            raise RefusedError(
-                f"node {node}: VLAN {bad[0]['vlan']} failed on {interface}", bad[0]["evidence"], "mend the switch port"
-            )
-        vms = plan["blast"]["vms"] if not interface else []
+            words = f"node {node}: VLAN {bad[0]['vlan']} failed on {order.links[node]}"
+            return RefusedError(words, bad[0]["evidence"], "mend the switch port")
+        vms = found["blast"]["vms"] if order.detaches else []
         if vms:
-            raise RefusedError(
+            return RefusedError(
                 f"refused to detach the trunk of node {node}: {len(vms)} VMs hang on it",
                 ", ".join(vms[:8]),
                 "move or stop them first",
             )
-
-
-async def submit(cluster: Cluster, trial: Trial, journal: Journal) -> apply.Plan:
-    """Lint, dry run, diff and apply the edited Network; the Plan is not `ready` when that was refused. RefusedError
-    when the server would put hostConfig into another order than the one that was checked."""
-    plan = await rehearse(cluster, trial.after)
-    if plan.ready:
-        _ = [change async for change in apply.commit(cluster, plan, journal)]
-    return plan
-
-
-async def rehearse(cluster: Cluster, document: Obj) -> apply.Plan:
-    """The apply pipeline up to the dry run, and the order of hostConfig in its answer."""
-    plan = await apply.prepare(cluster, [Document(document, "bascule trunks", {})])
-    wanted = _order(document)
-    for change in plan.changes:
-        if change.after is not None and _order(change.after) != wanted:
-            raise RefusedError(
-                "the server would keep hostConfig in another order",
-                f"{_order(change.after)}, not {wanted}",
-                "edit it with kubectl replace: the first entry that selects a node wins",
-            )
-    return plan
-
-
-def _order(document: Mapping[str, Any]) -> list[str]:
-    return [config.node_selector for config in Network.of(document).host_configs]
-
-
-async def follow(agents: TrunkAgents, trial: Trial, seen: Callable[[Trial], None] = lambda _: None) -> Trial:
-    """Until every node has decided, or some wait for a word and the others have decided; calls `seen` at each look.
-    A node that says nothing in time counts as rolled back: its dead-man has done so."""
-    deadline = time.monotonic() + trial.wish.seconds + GRACE_SECONDS
-    while not trial.decided:
-        for node, target in trial.targets.items():
-            state = await _state(agents, target, trial)
-            if state is not None:
-                trial.states[node] = state
-        seen(trial)
-        rest = [n for n in trial.targets if trial.states.get(n, {}).get("state") not in (*DECIDED, c.WAITING)]
-        if trial.waiting and not rest:
-            return trial
-        if time.monotonic() > deadline:
-            for node in rest:
-                trial.states[node] = {"state": c.ROLLED_BACK, "why": "it said nothing in time"}
-            return trial
-        await asyncio.sleep(POLL_SECONDS)
-    return trial
-
-
-async def _state(agents: TrunkAgents, target: AgentTarget, trial: Trial) -> Row | None:
-    try:
-        report = await agents.node_report(target)
-    except BasculeError:  # an agent that restarts is silent for a second, and says where it stands afterwards
-        return None
-    change = report.get("change") or {}
-    if change.get("id") == trial.wish.id:
-        return dict(change)
-    if (report.get("accepted") or {}).get(trial.name) == trial.wish.id:
-        return {"state": c.CONFIRMED, "why": "nothing had to be changed", "checks": {}}
     return None
-
-
-async def answer(agents: TrunkAgents, trial: Trial, keep: bool) -> None:
-    """The operator's word to every node that waits, then follow to the end."""
-    for node in trial.waiting:
-        await agents.answer(trial.targets[node], trial.wish.id, keep)
-        trial.states[node] = {**trial.states[node], "state": c.APPLYING}
-    await follow(agents, trial)
-
-
-async def restore(cluster: Cluster, trial: Trial, journal: Journal) -> apply.Plan:
-    """Put the Network back as it was, journalled like every change: a node that took the change back and one that kept
-    it must not stay apart."""
-    before = portable(trial.before)
-    plan = await rehearse(cluster, before)
-    if plan.ready:
-        _ = [change async for change in apply.commit(cluster, plan, journal)]
-    return plan

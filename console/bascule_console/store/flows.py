@@ -2,23 +2,30 @@
 
 `bascule.flows.store` counts in numpy and numbers its entries by slot, which it uses again after an eviction. A table
 needs what never changes its meaning, so a line is known by its slot and by how often that slot changed its flow. A line
-holds the record's 72 bytes; its row is made when somebody looks, because of 100,000 flows forty are on screen (eager
+holds the record's 88 bytes; its row is made when somebody looks, because of 100,000 flows forty are on screen (eager
 rows cost 200 MiB and a fifth of a core at 5,000 updates/s).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bascule_console.store.topics import FLOWS, Topics
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
     from bascule.flows.ledger import Ledger
     from bascule.flows.names import Names
     from bascule.flows.rows import Row
+    from bascule.flows.scene import Scene
     from bascule.flows.store import Batch, FlowStore
+    from bascule.flows.surroundings import Surroundings
 
 IDLE_RATE = 0.05
 KEY_BYTES = 40  # what makes a flow this flow: the record's key (bascule.flows.record)
@@ -61,6 +68,16 @@ class FlowLine:
         """When the last frame was seen, CLOCK_REALTIME."""
         return int.from_bytes(self._raw[64:72], "little")
 
+    @property
+    def raw(self) -> bytes:
+        """The record itself."""
+        return self._raw
+
+    @property
+    def seen(self) -> tuple[str, bytes, Names]:
+        """The node, the record's bytes, and who is who."""
+        return self._node, self._raw, self._names
+
     def make_row(self) -> Row:
         """The row, kept nowhere: for a pass over all lines."""
         from bascule.flows.rows import row
@@ -94,6 +111,7 @@ class Flows:
         self._looked = 0
         self._names: Names | None = None
         self._records = 0
+        self._stopped = 0
 
     @property
     def _store(self) -> FlowStore:
@@ -139,11 +157,54 @@ class Flows:
         self._store.forget_node(node)
         self._topics.touch(FLOWS)
 
-    def set_networks(self, networks: list[Mapping[str, object]]) -> None:
-        """Name the gateways that these Network documents route to."""
-        from bascule.flows.names import gateways_of
+    def records(self) -> NDArray[Any]:
+        """Every flow this console has seen, as RECORDs: what what-if judges where agents do not answer."""
+        import numpy as np
 
-        self._store.set_gateways(gateways_of(networks))
+        from bascule.flows.record import RECORD
+
+        return np.frombuffer(b"".join(line.raw for line in self.rows().values()), RECORD)
+
+    def set_documents(self, networks: Sequence[Mapping[str, object]], sets: Sequence[Mapping[str, object]]) -> None:
+        """Name what Network, NetworkSet and GlobalNetworkSet documents name."""
+        from bascule.flows.surroundings import surroundings_of
+
+        self.set_surroundings(surroundings_of(networks, sets))
+
+    def set_surroundings(self, around: Surroundings) -> None:
+        """Name what is no VM."""
+        self._store.set_surroundings(around)
+
+    def now_ns(self) -> int:
+        """The time that rates are of: now, or where a replayed file ends."""
+        return self._stopped or time.time_ns()
+
+    def stop_clock(self, at_ns: int) -> None:
+        """From now on it is `at_ns`: a file was replayed."""
+        self._stopped = at_ns
+
+    def series(self, line: FlowLine) -> list[float]:
+        """Bytes/s of one flow over the last minute, oldest first, a value each two seconds."""
+        return [float(each) for each in self._store.series(line.slot, self.now_ns())]
+
+    @property
+    def newest_ns(self) -> int:
+        """When the newest batch was drained, CLOCK_REALTIME; 0 before the first."""
+        return self._store.window.newest_ns if self._made else 0
+
+    def conversation(self, line: FlowLine) -> list[FlowLine]:
+        """Every line with the same two ends, either way round, at any port."""
+        lines = {each.slot: each for each in self.rows().values()}
+        return [lines[slot] for slot in self._store.conversation(line.slot) if slot in lines]
+
+    def scenes(self, seconds: float) -> list[Scene]:
+        """The records of the last `seconds`, by node."""
+        return self._store.window.scenes(seconds, self.now_ns(), self._store.names) if self._made else []
+
+    @property
+    def cut(self) -> int:
+        """Frames that the last minute's window had no room for."""
+        return self._store.window.cut if self._made else 0
 
     def rows(self) -> Mapping[Hashable, FlowLine]:
         """Every flow line by identity, oldest first."""

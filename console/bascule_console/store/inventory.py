@@ -29,6 +29,7 @@ class Inventory:
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
         self._kinds: dict[str, dict[str, Object]] = {}
+        self._order: dict[str, list[str]] = {}  # sorting 20,000 keys takes longer than a frame may
         self._synced: set[str] = set()
         self._problems: dict[str, str] = {}
         self._log: deque[tuple[str, str]] = deque(maxlen=LOGGED)
@@ -36,13 +37,16 @@ class Inventory:
 
     def put(self, kind: str, obj: Object) -> None:
         """Add or replace one object."""
-        key = object_key(obj)
-        self._kinds.setdefault(kind, {})[key] = obj
+        key, known = object_key(obj), self._kinds.setdefault(kind, {})
+        if key not in known:
+            self._order.pop(kind, None)
+        known[key] = obj
         self._note(kind, key)
 
     def remove(self, kind: str, key: str) -> None:
         """Forget one object; unknown keys are fine (a watch may repeat a deletion)."""
         if self._kinds.get(kind, {}).pop(key, None) is not None:
+            self._order.pop(kind, None)
             self._note(kind, key)
 
     def changes(self, since: int) -> tuple[int, list[tuple[str, str]] | None]:
@@ -70,7 +74,15 @@ class Inventory:
 
     def all(self, kind: str) -> list[Object]:
         """Every object of `kind`, in the order of their keys."""
-        return [obj for _, obj in sorted(self._kinds.get(kind, {}).items())]
+        known = self._kinds.get(kind, {})
+        return [known[key] for key in self.keys(kind)]
+
+    def keys(self, kind: str) -> list[str]:
+        """The keys of every object of `kind`, in order."""
+        found = self._order.get(kind)
+        if found is None:
+            found = self._order[kind] = sorted(self._kinds.get(kind, {}))
+        return found
 
     def get(self, kind: str, key: str) -> Object | None:
         """One object, or None."""

@@ -66,6 +66,7 @@ def record_row(record: Mapping[str, Any]) -> Row:
         "phase": next((phase.get("phase") for phase in reversed(record.get("phases") or [])), ""),
         **{key: worst.get(key) for key in ("lost", "sent", "longest_gap_ms")},
         "missing": record.get("missing") or [],
+        "failure": record.get("failure") or "",
         "complete": bool(record.get("complete")),
     }
 
@@ -91,5 +92,6 @@ def migration_row(vmim: Object) -> Row:
         "sent": None,
         "longest_gap_ms": None,
         "missing": ["record"],
+        "failure": state.get("failureReason") or "",
         "complete": False,
     }

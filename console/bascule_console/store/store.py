@@ -10,9 +10,11 @@ from bascule_console.store.inventory import Inventory
 from bascule_console.store.journal import JournalView
 from bascule_console.store.movebook import MoveBook
 from bascule_console.store.nodereports import NodeReports
+from bascule_console.store.policybook import PolicyBook
 from bascule_console.store.rights import Rights
 from bascule_console.store.sightings import Sightings
 from bascule_console.store.topics import ADDRESSES, AGENTS, FINDINGS, JOURNAL, MOVES, Topics
+from bascule_console.store.trunks import TrunkBook
 from bascule_console.store.vmtable import VmSource
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Store:
         self.journal = JournalView()
         self.reports = NodeReports(self.topics)
         self.moves = MoveBook(self.topics)
+        self.policy = PolicyBook(self.topics)
+        self.trunks = TrunkBook(self.topics)
         self.sightings = Sightings()
         self.answers: dict[Place, Answer] = {}
 

@@ -17,6 +17,8 @@ FINDINGS = "findings"
 JOURNAL = "journal"
 REPORTS = "reports"
 ADDRESSES = "addresses"
+POLICIES = "policies"
+TRUNKS = "trunks"
 
 
 class Subscription:

@@ -81,6 +81,12 @@ class WorkloadsSeen:
         return Workloads(tuple(nads), tuple(users))
 
 
+def uses_networks(pod: Object) -> bool:
+    """Whether a Pod asks for any Network beside the cluster's own."""
+    annotations = dig(pod, "metadata", "annotations") or {}
+    return NETWORKS in annotations or PRIMARY in annotations
+
+
 def _vm_user(document: Object) -> User:
     vm = VirtualMachine.of(document)
     return User("VM", object_key(document), _nads(vm.nics), _primary(vm.template))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bascule.errors import UsageError
 from bascule_console.widgets.labels import Requirement, parse_labels
@@ -16,12 +17,21 @@ class FilterError(UsageError):
 
 @dataclass(frozen=True)
 class TextFilter:
-    """What a row's searchable text must (or, inverted, must not) contain; an empty text keeps every row."""
+    """What a row's searchable text must (or, inverted, must not) contain; an empty text keeps every row.
+
+    `judge` decides about rows instead, many at once, where a table has a filter language of its own.
+    """
 
     text: str = ""
     inverted: bool = False
     pattern: re.Pattern[str] | None = None
     labels: tuple[Requirement, ...] = ()
+    judge: Callable[[Sequence[Any]], Sequence[bool]] | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether it keeps every row."""
+        return self.pattern is None and not self.labels and self.judge is None
 
     def keeps_labels(self, labels: Mapping[str, str]) -> bool:
         """Whether a row with these labels stays; asked only where `labels` is set."""

@@ -168,8 +168,7 @@ class RowView(Generic[R]):
     def _reorder(self) -> None:
         rows = self._current()
         column = self.columns.get(self.sort.column)
-        unfiltered = self.filter.pattern is None and not self.filter.labels
-        if column is None and unfiltered:
+        if column is None and self.filter.everything:
             order = list(rows)
         else:
             self._judge(rows, column)
@@ -190,15 +189,23 @@ class RowView(Generic[R]):
         stale = [key for key, row in rows.items() if (fact := known(key)) is None or fact[0] is not row]
         self._unjudged = False
         ends = time.perf_counter() + SLICE_S
-        for at, key in enumerate(stale):
-            if at % SLICE_ROWS == SLICE_ROWS - 1 and len(rows) > MANY_ROWS and time.perf_counter() > ends:
+        for at in range(0, len(stale), SLICE_ROWS):
+            part = stale[at : at + SLICE_ROWS]
+            kept = self._keep([rows[key] for key in part])
+            for key, keeps in zip(part, kept, strict=True):
+                row = rows[key]
+                facts[key] = (row, keeps, column.order(row) if column is not None and keeps else None)
+            more = at + SLICE_ROWS < len(stale)
+            if more and len(rows) > MANY_ROWS and time.perf_counter() > ends:
                 self._unjudged = True
                 return
-            row = rows[key]
-            kept = self._keeps(row)
-            facts[key] = (row, kept, column.order(row) if column is not None and kept else None)
         if len(facts) > 2 * len(rows) + SLICE_ROWS:  # of rows that left
             self._facts = {key: facts[key] for key in rows}
+
+    def _keep(self, rows: Sequence[R]) -> Sequence[bool]:
+        if self.filter.judge is not None:
+            return self.filter.judge(rows)
+        return [self._keeps(row) for row in rows]
 
     def _keeps(self, row: R) -> bool:
         if self.filter.labels:

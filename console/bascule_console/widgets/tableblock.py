@@ -66,6 +66,8 @@ class TableBlock(Vertical, Generic[R]):
 
     def show(self) -> None:
         """Bring title and empty state up to date; the table paints itself in `tick`."""
+        if not self.children:  # not composed yet, or closing already
+            return
         view = self.table.view
         left, right = title(self.title, view, len(self.source.rows()), active=self.table.has_focus, glyphs=self.glyphs)
         self.query_one(Line).show(left + self._extra(), right)

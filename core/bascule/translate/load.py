@@ -43,9 +43,8 @@ def load(files: Sequence[File], kind: str = "") -> RuleBase:
 def recognise(name: str, data: bytes) -> str:
     """Which importer a file is for, by its beginning and its name. Raises RuleFileError."""
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if start in (b"{", b"["):
-        if not name.lower().endswith((".fw", ".conf")):
-            return "nsx"
+    if start in (b"{", b"[") and not name.lower().endswith((".fw", ".conf")):
+        return "nsx"
     if start == b"<":
         return "nwfilter"
     if name.lower().endswith((".fw", ".conf")):

@@ -1,60 +1,73 @@
-"""What the flow screen shows beyond the live screen: more columns where there is room, one flow's detail. Pure."""
+"""What the flow screen says: one flow's detail, a flow as a line of text, titles. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
+from bascule.flows.rows import End
 from bascule.text import escape
-from bascule_console.screens.live.columns import flow_columns, flow_tone
+from bascule_console.screens.flows.columns import why
+from bascule_console.screens.live.columns import flow_tone
 from bascule_console.store.flows import FlowLine
-from bascule_console.widgets.columns import Column
 from bascule_console.widgets.detail import fact, heading
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.lines import Parts
+from bascule_console.widgets.spark import spark
 from bascule_console.widgets.units import count, size
 
-END = 16  # cells for `legacy-2:46858` and a little more
 _INK = {"good": "good", "deny": "bad", "bad": "bad"}
+MINUTE = 30
 
 
-def wide_columns(glyphs: Glyphs) -> list[Column[FlowLine]]:
-    """The flow table's columns: the live screen's, and packets a second, Network and NIC where they fit."""
-
-    def pps(line: FlowLine) -> str:
-        return f"{count(line.packet_rate)}/s" if line.packet_rate else ""
-
-    # Both ends whole before anything more: an address without its port says little.
-    ends = {"src", "dst"}
-    *before, verdict = (replace(each, width=END) if each.id in ends else each for each in flow_columns(glyphs))
-    more = [
-        Column("pps", "PKT/S", 7, pps, lambda f: f.packet_rate, priority=10, right=True),
-        Column("network", "NETWORK", 8, lambda f: f.row["network"], lambda f: f.row["network"], 11, grow=1, most=14),
-        Column("nic", "NIC", 6, lambda f: f.row["nic"], lambda f: f.row["nic"], 12, grow=1, most=12),
-    ]
-    return [*before, *more, verdict]
-
-
-def about(line: FlowLine, glyphs: Glyphs) -> list[Parts]:
-    """One flow in lines."""
+def about(
+    line: FlowLine, glyphs: Glyphs, series: Sequence[float] = (), conversation: Sequence[FlowLine] = ()
+) -> list[Parts]:
+    """One flow in lines. `series` is its last minute, `conversation` every line with the same ends."""
     row = line.row
     verdict = " ".join(part for part in (row["verdict"], row["reason"]) if part)
+    words = f"{verdict}: {why(row['reason'])}" if row["reason"] else verdict
     place = (
         f"{row['namespace']}/{row['vm'] or '?'} {row['nic']} on {row['node']}, VLAN {row['vlan']} of {row['network']}"
     )
+    rate = f"{count(line.packet_rate)} packets/s, {size(line.byte_rate)}/s"
     lines = [
         heading(f"{row['src']['name']} {glyphs.arrow} {row['dst']['name']}  {row['proto']}"),
-        fact("verdict", verdict, _INK.get(flow_tone(line), "busy")),
+        fact("verdict", words, _INK.get(flow_tone(line), "busy")),
         fact("rule", row["rule"] or "none named", "" if row["rule"] else "muted"),
         fact("port", f"{row['direction']} at {place}"),
+        *_end("source", row["src"]),
+        *_end("dest", row["dst"]),
+        fact("counted", f"{row['packets']} packets, {row['bytes']} bytes; now {rate}"),
+        fact("last seen", row["time"]),
     ]
-    for side in ("src", "dst"):
-        end = row["src"] if side == "src" else row["dst"]
-        port = f":{end['port']}" if end["port"] else ""
-        lines.append(fact({"src": "source", "dst": "dest"}[side], f"{end['ip'] or 'no address'}{port}  {end['mac']}"))
-    rate = f"{count(line.packet_rate)} packets/s, {size(line.byte_rate)}/s"
-    lines.append(fact("counted", f"{row['packets']} packets, {row['bytes']} bytes; now {rate}"))
-    lines.append(fact("last seen", row["time"]))
+    if any(series):
+        most = f"60 s, at most {size(max(series))}/s"
+        lines.append([*fact("last min", spark(series, MINUTE, glyphs), "busy"), (f"  {most}", "muted")])
+    if row["proto"] == "tcp":
+        lines.append(fact("tcp", _tcp(line)))
+    lines += [fact("also at", _other(each, glyphs)) for each in conversation if each is not line][:3]
     return lines
+
+
+def _end(name: str, end: End) -> list[Parts]:
+    port = f":{end['port']}" if end["port"] else ""
+    who = f"{end['namespace']}/{end['name']}" if end["namespace"] else end["name"]
+    kind = end["why"] or f"{end['kind']} {who}"
+    return [[*fact(name, f"{end['ip'] or 'no address'}{port}  {end['mac']}"), (f"  {kind}", "muted")]]
+
+
+def _tcp(line: FlowLine) -> str:
+    row = line.row
+    rtt = f"SYN to SYN-ACK {row['rtt_us'] / 1000:.2f} ms" if row["rtt_us"] else "no handshake seen"
+    flags = f", flags {row['flags']}" if row["flags"] else ""
+    return f"{rtt}, {row['retransmits']} sent again, {row['reordered']} out of order{flags} (estimates)"
+
+
+def _other(line: FlowLine, glyphs: Glyphs) -> str:
+    row = line.row
+    verdict = " ".join(part for part in (row["verdict"], row["reason"]) if part)
+    ends = f"{row['src']['name']} {glyphs.arrow} {row['dst']['name']}"
+    return f"{row['node']} {row['vm'] or '?'} {row['direction']}: {ends}, {row['packets']} packets, {verdict}"
 
 
 def one_line(line: FlowLine) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from bascule_console.screens.base import BasculeScreen
+from bascule_console.screens.flows.filtering import FlowFiltering
 from bascule_console.screens.live import words
 from bascule_console.screens.live.columns import flow_columns, vm_columns, vm_tone
 from bascule_console.store.flows import FlowLine
@@ -14,7 +14,7 @@ from bascule_console.widgets.table import GridTable
 from bascule_console.widgets.tableblock import TableBlock
 
 
-class LiveScreen(BasculeScreen):
+class LiveScreen(FlowFiltering):
     """Who runs where, what they say to each other, and a move from one key.
 
     Its style stands in app.tcss: a sheet of its own would have the app parse all of them again before the first paint.

@@ -1,8 +1,11 @@
-"""Choose the node a VM moves to, then confirm. Returns the node's name, or None."""
+"""Choose the node a VM moves to, read the preflight, then confirm. Returns the node's name, or None.
+
+The preflight runs while the question stands: what fails keeps the move from starting, what is unknown is shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -13,10 +16,13 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from bascule.errors import BasculeError
 from bascule.text import escape
 from bascule_console.actions.bindings import confirm_text
 from bascule_console.actions.registry import action
 from bascule_console.screens.dialogs import DIALOG_CSS
+from bascule_console.screens.move.checks import checks_text
+from bascule_console.services.preflight import Preflight
 from bascule_console.store.nodes import agent_target, is_ready, node_name
 from bascule_console.store.vms import VmRow
 from bascule_console.widgets.glyphs import Glyphs
@@ -34,6 +40,9 @@ class ChooseNode(ModalScreen[str | None]):
     ChooseNode OptionList:focus > .option-list--option-highlighted { background: $cursor; color: $cursor-ink; }
     ChooseNode #question { color: $severity-warning; text-style: bold; display: none; }
     ChooseNode.-asking #question { display: block; }
+    ChooseNode #checks { display: none; max-height: 14; }
+    ChooseNode.-asking #checks { display: block; }
+    ChooseNode.-asking OptionList { display: none; }
     ChooseNode #keys { color: $muted; }
     """
     )
@@ -43,8 +52,19 @@ class ChooseNode(ModalScreen[str | None]):
         Binding("n", "back", "No"),
     ]
 
-    def __init__(self, vm: VmRow, nodes: list[Mapping[str, Any]], silent: set[str], glyphs: Glyphs) -> None:
+    def __init__(
+        self,
+        vm: VmRow,
+        nodes: list[Mapping[str, Any]],
+        silent: set[str],
+        glyphs: Glyphs,
+        check: Callable[[str], Awaitable[Preflight]] | None = None,
+    ) -> None:
+        """`check(node)` is the preflight; without one (no cluster) only the question is asked."""
         super().__init__()
+        self._check = check
+        self._found: Preflight | None = None
+        self._sure = False
         self._vm = vm
         self._choices = [node for node in nodes if node_name(node) != vm.node]
         self._silent = silent
@@ -56,6 +76,7 @@ class ChooseNode(ModalScreen[str | None]):
         with Vertical():
             yield Static(Text(escape(f"Move {vm.namespace}/{vm.name} away from {vm.node or 'no node'} to"), "bold"))
             yield OptionList(*(self._option(node) for node in self._choices), id="nodes", markup=False)
+            yield Static("", id="checks", markup=False)
             yield Static("", id="question", markup=False)
             yield Static("", id="keys", markup=False)
 
@@ -71,10 +92,36 @@ class ChooseNode(ModalScreen[str | None]):
         self.query_one("#question", Static).update(Text(escape(question)))
         self.query_one("#keys", Static).update("y move it   n choose again   esc back")
         self.add_class("-asking")
+        self._found, self._sure = None, False
+        if self._check is not None:
+            self.query_one("#checks", Static).update("preflight: asking the cluster and the agents ...")
+            self.run_worker(self._preflight(self._target), group="preflight", exclusive=True, exit_on_error=False)
+
+    async def _preflight(self, target: str) -> None:
+        if self._check is None:
+            return
+        try:
+            found = await self._check(target)
+        except BasculeError as error:
+            self.query_one("#checks", Static).update(Text(escape(f"preflight: {error}")))
+            self._check = None
+        else:
+            self._found = found
+            self.query_one("#checks", Static).update(checks_text(self.app, found, self._glyphs))
+            if found.blockers:
+                self.query_one("#question", Static).update("It must not start.")
+                self.query_one("#keys", Static).update("n choose again   esc back")
+        if self._sure:
+            self.action_yes()
 
     def action_yes(self) -> None:
-        """Confirmed."""
-        if self._target is not None:
+        """Confirmed; a preflight that is still asking is waited for, and what it finds can refuse."""
+        if self._target is None:
+            return
+        if self._check is not None and self._found is None:
+            self._sure = True
+            return
+        if self._found is None or not self._found.blockers:
             self.dismiss(self._target)
 
     def action_back(self) -> None:

@@ -15,17 +15,34 @@ from textual.widgets import Static
 from bascule.text import escape
 from bascule_console.widgets.theme import rich_color
 
-DIALOG, EDGES = 100, 5  # the dialog's width in cells; its border, padding and scrollbar
+DIALOG, WIDE, EDGES = 100, 124, 5  # widths in cells of the dialog and of the record; its border, padding and scrollbar
 _INK = {"kept": "verdict-allow", "broken": "verdict-drop"}
 
 
-def record_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool) -> Text:
+def record_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool, most: int = DIALOG) -> Text:
     """The record's summary lines (bascule.continuity) for a dialog's width, the first in the verdict's colour."""
     from bascule.continuity import summary_lines  # not before a move: most sessions never need it
 
-    first, *rest = [escape(line) for line in summary_lines(record, min(DIALOG, app.size.width) - EDGES, ascii_only)]
+    first, *rest = [escape(line) for line in summary_lines(record, min(most, app.size.width) - EDGES, ascii_only)]
     ink = rich_color(app, _INK.get(str(record.get("verdict")), "verdict-unknown"))
     return Text.assemble((first, f"bold {ink}"), *(f"\n{line}" for line in rest))
+
+
+def full_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool) -> Text:
+    """The whole record: the summary, then every section of `record_lines`; headings stand out, bad news is coloured."""
+    from bascule.continuity.lines import record_lines
+
+    width = min(WIDE, app.size.width) - EDGES
+    text = record_text(app, record, ascii_only=ascii_only, most=WIDE)
+    text.append("\n")
+    muted, bad = rich_color(app, "muted"), rich_color(app, _INK["broken"])
+    for line in record_lines(record, width, ascii_only):
+        heading = line.isupper() and not line.startswith(" ")
+        style = (
+            "bold" if heading else muted if line.startswith("  missing:") else bad if line.startswith("error") else ""
+        )
+        text.append("\n" + escape(line), style)
+    return text
 
 
 class RecordScreen(ModalScreen[None]):
@@ -34,7 +51,7 @@ class RecordScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     RecordScreen { align: center middle; background: $background 60%; }
     RecordScreen > VerticalScroll {
-        width: 100; max-width: 100%; height: auto; max-height: 100%;
+        width: 124; max-width: 100%; height: auto; max-height: 100%;
         background: $surface; color: $foreground; border: round $primary; padding: 0 1;
     }
     RecordScreen Static { height: auto; }
@@ -49,9 +66,10 @@ class RecordScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll() as box:
-            box.border_subtitle = "esc close"
+            box.border_subtitle = "up down scroll   esc close"
             yield Static("", markup=False)
 
     def on_mount(self) -> None:
         """Lay the record out for this width."""
-        self.query_one(Static).update(record_text(self.app, self._record, ascii_only=self._ascii_only))
+        self.query_one(Static).update(full_text(self.app, self._record, ascii_only=self._ascii_only))
+        self.query_one(VerticalScroll).focus()

@@ -16,6 +16,8 @@ from bascule_console.store.vms import NODES, VmRow
 
 if TYPE_CHECKING:
     from bascule_console.app import BasculeApp
+    from bascule_console.services.preflight import Preflight
+    from bascule_console.services.session import Session
 
 MOVE_TIMEOUT_S = 300.0
 
@@ -34,7 +36,15 @@ def start_move(app: BasculeApp, vm: VmRow) -> None:
         else:
             go(node)
 
-    app.push_screen(ChooseNode(vm, app.store.inventory.all(NODES), set(app.store.silent), app.glyphs), chosen)
+    session = app.session
+    check = None if session is None else lambda node: _check(session, vm, node)
+    app.push_screen(ChooseNode(vm, app.store.inventory.all(NODES), set(app.store.silent), app.glyphs, check), chosen)
+
+
+async def _check(session: Session, vm: VmRow, node: str) -> Preflight:
+    from bascule_console.services.preflight import check
+
+    return await check(session.cluster, session.agents, vm, node)
 
 
 def show_record(app: BasculeApp, vm: VmRow) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from bascule.errors import UnreachableError
 from bascule.text import escape
-from bascule_console.actions.registry import action
 from bascule_console.screens.detailed import DetailedScreen
+from bascule_console.screens.move.abort import ask_abort
 from bascule_console.screens.moves.columns import move_columns, searchable
 from bascule_console.store.derived import Derived
 from bascule_console.store.topics import AGENTS, INVENTORY, MOVES
@@ -18,7 +17,6 @@ from bascule_console.widgets.lines import Parts
 from bascule_console.widgets.tableblock import TableBlock
 
 Row = Mapping[str, Any]
-ABORT_WAIT_S = 30.0
 LOSS = frozenset("▁▂▃▄▅▆▇█")  # a loss strip with a loss in it
 
 
@@ -87,18 +85,7 @@ class MovesScreen(DetailedScreen[Row]):
         if row["phase"] in ENDED_PHASES:
             self.app.notify(f"{escape(str(row['migration']))} has ended: {row['phase']}", markup=False)
             return
-        name, vm = str(row["migration"]), f"{row['namespace']}/{row['vm']}"
-        self.app.confirm(
-            action("abort_move"), lambda: self.app.do(self._abort(name), f"{vm} stays where it was"), name=name, vm=vm
-        )
-
-    async def _abort(self, name: str) -> None:
-        from bascule_console.services.aborts import abort, find_running
-
-        session = self.app.session
-        if session is None:
-            raise UnreachableError("there is no cluster", fix="start the console on a kubeconfig")
-        await abort(session.cluster, await find_running(session.cluster, name), ABORT_WAIT_S)
+        ask_abort(self.app, str(row["migration"]), f"{row['namespace']}/{row['vm']}")
 
     def _without_record(self, row: Row) -> list[Parts]:
         place = f"{row['source'] or '?'} {self.glyphs.arrow} {row['target'] or '?'}"

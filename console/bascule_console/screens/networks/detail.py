@@ -99,7 +99,8 @@ class NetworkDetail(ChangesNetworks):
 
     def _hidden(self) -> Parts:
         hidden = self.matrix.hidden_columns
-        return [(f"  {hidden} columns do not fit", "muted")] if hidden else []
+        legend: Parts = [(f"  {self.glyphs.good} ready, and how many NICs are there", "muted")]
+        return [*legend, (f"; {hidden} columns do not fit", "muted")] if hidden else legend
 
     def _gone(self) -> list[str]:
         if not self.current():

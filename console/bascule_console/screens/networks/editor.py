@@ -3,6 +3,7 @@ with their line, Enter on one goes there. ctrl+s tries it on the server and show
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -17,7 +18,7 @@ from bascule.errors import BasculeError
 from bascule_console.actions.model import Action
 from bascule_console.screens.networks.linting import lint_here
 from bascule_console.services.manifests import Document, ManifestError, parse
-from bascule_console.services.proposal import Note, of_document
+from bascule_console.services.proposal import Note, Proposal, of_document
 from bascule_console.widgets.difftext import note_line
 
 if TYPE_CHECKING:
@@ -113,8 +114,18 @@ class YamlEditor(ModalScreen[None]):
             self._tell([(_line_of(where), Note("error", "", message or error.message, error.cause))])
             return None
         document = documents[0]
-        self._tell(self._placed(document, lint_here(self.app, document.object)))
+        self._tell(self._placed(document, self.lint(document)))
         return None if self._errors else document
+
+    def lint(self, document: Document) -> list[Note]:
+        """What is wrong with the document, as far as it can be said here."""
+        return lint_here(self.app, document.object)
+
+    def propose(self, document: Document) -> Awaitable[Proposal]:
+        """The change, tried on the server."""
+        from bascule_console.screens.networks.changes import session_of
+
+        return of_document(session_of(self.app), document)
 
     def _placed(self, document: Document, notes: list[Note]) -> list[tuple[int, Note]]:
         return [(_line_of(document.at(note.field)), note) for note in notes]
@@ -153,7 +164,6 @@ class YamlEditor(ModalScreen[None]):
 
     def _review(self) -> None:
         """Dry run and diff, if nothing is wrong here already."""
-        from bascule_console.screens.networks.changes import session_of
         from bascule_console.screens.review.screen import Review
 
         document = self._check()
@@ -167,7 +177,7 @@ class YamlEditor(ModalScreen[None]):
             elif notes:
                 self._tell(self._placed(document, notes))
 
-        self.app.push_screen(Review(self._action, of_document(session_of(self.app), document)), reviewed)
+        self.app.push_screen(Review(self._action, self.propose(document)), reviewed)
 
     def action_leave(self) -> None:
         """Leave without a change."""

@@ -48,7 +48,8 @@ class NetworkFormScreen(ModalScreen[None]):
     NetworkFormScreen Label { width: 13; color: $foreground; }
     NetworkFormScreen .row { layout: horizontal; height: 1; }
     NetworkFormScreen Input, NetworkFormScreen Input:focus {
-        border: none; height: 1; padding: 0 1; background: $panel; color: $foreground; width: 1fr;
+        border: none; height: 1; padding: 0 1 !important; background: $panel; color: $foreground;
+        width: 1fr;
     }
     NetworkFormScreen Input:focus { background: $cursor-blurred; color: $cursor-blurred-ink; }
     NetworkFormScreen TextArea { height: 6; border: none; padding: 0 1; background: $panel; color: $foreground; }

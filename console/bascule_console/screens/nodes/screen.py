@@ -68,6 +68,13 @@ class NodesScreen(DetailedScreen[Row]):
         if self.row:
             self.app.push_screen(NodeScreen(str(self.row["name"])))
 
+    def action_drain_node(self) -> None:
+        """Move every VM of the node under the cursor away."""
+        if self.row:
+            from bascule_console.screens.move.drain import DrainScreen
+
+            self.app.push_screen(DrainScreen(str(self.row["name"])))
+
 
 class NodeScreen(BasculeScreen):
     """One node: its links above, its ports below."""

@@ -25,7 +25,8 @@ def about(row: Row, glyphs: Glyphs) -> list[Parts]:
         lines.append(fact("network", words, "good" if good else "bad"))
     change = row.get("change")
     if change:
-        lines.append(fact("change", " ".join(str(change.get(key, "")) for key in ("state", "id")).strip()))
+        number = f", number {change['id']}" if change.get("id") else ""
+        lines.append(fact("changed", f"{change.get('state', '')}{number}"))
     for finding in row.get("findings") or []:
         tone = "bad" if finding.get("severity") == "error" else "busy"
         lines.append(fact("finding", f"{finding.get('severity', '')}: {finding.get('message', '')}", tone))

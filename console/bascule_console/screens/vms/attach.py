@@ -40,7 +40,7 @@ class AttachForm(ModalScreen[Wish | None]):
     }
     AttachForm OptionList:focus > .option-list--option-highlighted { background: $cursor; color: $cursor-ink; }
     AttachForm Input, AttachForm Input:focus {
-        border: none; height: 1; padding: 0 1; margin: 0; background: $panel; color: $foreground;
+        border: none; height: 1; padding: 0 1 !important; margin: 0; background: $panel; color: $foreground;
     }
     AttachForm .label, AttachForm #keys { color: $muted; }
     """

@@ -14,7 +14,7 @@ from bascule_console.screens.move.record import RecordScreen
 from bascule_console.screens.move.start import show_record, start_move
 from bascule_console.screens.vms.words import about
 from bascule_console.store.nics import nic_rows
-from bascule_console.store.topics import AGENTS, INVENTORY, MOVES
+from bascule_console.store.topics import AGENTS, INVENTORY, MOVES, POLICIES
 from bascule_console.store.vms import ATTACHMENTS, VMS, VmRow, attachment_of
 from bascule_console.widgets.lines import Parts
 from bascule_console.widgets.tableblock import TableBlock
@@ -28,12 +28,13 @@ class VmsScreen(DetailedScreen[VmRow]):
     """VMs and their NICs."""
 
     MODE = "vms"
-    TOPICS = (INVENTORY, AGENTS, MOVES)
+    TOPICS = (INVENTORY, AGENTS, MOVES, POLICIES)
     AUTO_FOCUS = "#vms"
 
     def block(self) -> TableBlock[VmRow]:
         """The VMs."""
         store, glyphs = self.app.store, self.glyphs
+        store.policy.want()
         return TableBlock(
             "VMs",
             vm_columns(glyphs),
@@ -47,7 +48,13 @@ class VmsScreen(DetailedScreen[VmRow]):
 
     def detail(self, row: VmRow) -> list[Parts]:
         """The VM's NICs and whether it can be moved."""
-        return about(row, nic_rows(self.app.store.inventory, row.key), self.glyphs)
+        world = self.app.store.policy.world
+        applying = None
+        if world is not None:
+            from bascule_console.services.policyshow import nic_policies
+
+            applying = nic_policies(world, row.namespace, row.name)
+        return about(row, nic_rows(self.app.store.inventory, row.key), self.glyphs, applying)
 
     def subject(self) -> tuple[str, str] | None:
         """The VM."""
@@ -88,7 +95,7 @@ class VmsScreen(DetailedScreen[VmRow]):
             if wish is not None:
                 self.app.push_screen(Review(action("attach_nic"), self._propose(row, wish)))
 
-        self.app.push_screen(AttachForm(row, self._nads(row.namespace)), chosen)
+        self.app.push_screen(AttachForm(row, self._nads(row)), chosen)
 
     async def _propose(self, row: VmRow, wish: Wish) -> Proposal:
         from bascule_console.services.attach import propose
@@ -99,12 +106,14 @@ class VmsScreen(DetailedScreen[VmRow]):
         proposal: Awaitable[Proposal] = propose(session, row.namespace, row.name, wish.nad, mac=wish.mac, ip=wish.ip)
         return await proposal
 
-    def _nads(self, namespace: str) -> list[tuple[str, str]]:
-        """NADs to choose from with their segment, those of the VM's namespace first."""
-        inventory = self.app.store.inventory
+    def _nads(self, row: VmRow) -> list[tuple[str, str]]:
+        """NADs to choose from with their segment and the VM's NIC that is on it, those of its namespace first."""
+        inventory, namespace = self.app.store.inventory, row.namespace
+        there = {nic["nad"]: nic["name"] for nic in nic_rows(inventory, row.key)}
         found = []
         for nad in inventory.all(ATTACHMENTS):
             key = f"{nad['metadata'].get('namespace', '')}/{nad['metadata']['name']}"
             network, vlan = attachment_of(inventory, namespace, key)
-            found.append((key, f"VLAN {vlan} of {network}" if network else "no Network that is known"))
+            leads = f"VLAN {vlan} of {network}" if network else "no Network that is known"
+            found.append((key, f"{leads}, {there[key]} is on it" if key in there else leads))
         return sorted(found, key=lambda each: (not each[0].startswith(f"{namespace}/"), each[0]))

@@ -12,8 +12,10 @@ from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.lines import Parts
 
 
-def about(row: VmRow, nics: list[dict[str, Any]], glyphs: Glyphs) -> list[Parts]:
-    """One VM in lines."""
+def about(
+    row: VmRow, nics: list[dict[str, Any]], glyphs: Glyphs, policies: Mapping[str, list[str]] | None = None
+) -> list[Parts]:
+    """One VM in lines; `policies` are those that apply to each NIC, None while they are not known."""
     moving = f", moving to {row.move}" if row.move else ""
     lines = [heading(row.key), fact("phase", f"{row.phase} on {row.node or 'no node'}{moving}", phase_tone(row))]
     movable = f"{glyphs.good} yes" if row.movable else f"{glyphs.bad} no: {row.why_not}"
@@ -21,6 +23,9 @@ def about(row: VmRow, nics: list[dict[str, Any]], glyphs: Glyphs) -> list[Parts]
         lines.append(fact("movable", movable, "" if row.movable else "busy"))
     for nic in nics:
         lines += _nic(nic, runs=bool(row.node))
+        if policies is not None and nic["name"] in policies:
+            asked = ", ".join(policies[nic["name"]]) or "none: the namespace allows"
+            lines.append(fact("", f"policies {asked}", "muted"))
     return lines if nics else [*lines, fact("nics", "none", "muted")]
 
 

@@ -1,0 +1,1 @@
+"""Policies: the tree of tiers, policies and rules, and everything that is done about them."""
