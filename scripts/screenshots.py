@@ -1,7 +1,9 @@
-"""Screenshots of the live screen on the running lab, SVG and PNG, at 80×24 and 160×45, in both themes.
+"""Screenshots of every screen on the running lab at 80×24 and 160×45, and of the live screen in every theme.
 
-Called by scripts/screenshots.sh, which brings a lab up when none runs. The PNG comes from rsvg-convert, which knows
-neither textLength nor leading spaces; so every character is put at its cell first.
+SVG goes to screenshots/, where the docs take it from; PNG, ten times the size, to build/screenshots/, to be looked at.
+Called by scripts/screenshots.sh, which brings a lab up when none runs. Before the pictures a VM is moved and a Network
+made and taken away again, so that the move and the journal screens have something to show. The PNG comes from
+rsvg-convert, which knows neither textLength nor leading spaces; so every character is put at its cell first.
 """
 
 from __future__ import annotations
@@ -9,21 +11,45 @@ from __future__ import annotations
 import argparse
 import asyncio
 import html
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TypeAlias
+
+import yaml
+from textual.pilot import Pilot
 
 from bascule_console.app import BasculeApp
-from bascule_console.screens.live.screen import LiveScreen
+from bascule_console.screens.base import BasculeScreen
+from bascule_console.screens.modes import MODES
 from bascule_console.services.credentials import choose
 from bascule_console.services.session import Session
+from bascule_console.services.settings import THEMES
 from bascule_console.store.store import Store
 
 SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
-THEMES = ("dark", "light")
-WAIT_S = 60.0
+PNGS = Path("build/screenshots")
+WAIT_S, SETTLE_S = 60.0, 3.0
 CELL = 12.2  # the width of a character in Rich's SVG
+# What is pressed on a screen before its picture, beside the picture that shows it as it opens.
+Keys: TypeAlias = dict[str, tuple[str, tuple[str, ...]]]
+MORE: Keys = {
+    "live-move": ("live", ("m",)),
+    "networks-detail": ("networks", ("enter",)),
+    "networks-form": ("networks", ("n",)),
+    "networks-yaml": ("networks", ("E",)),
+    "trunks-matrix": ("trunks", ("m",)),
+    "flows-talkers": ("flows", ("2",)),
+    "flows-drops": ("flows", ("3",)),
+    "flows-arp": ("flows", ("4",)),
+    "flows-detail": ("flows", ("enter",)),
+    "vms-attach": ("vms", ("a",)),
+    "help": ("vms", ("question_mark",)),
+    "palette": ("vms", ("ctrl+p",)),
+}
 _TEXT = re.compile(r'<text class="([^"]+)" x="([\d.]+)" y="([\d.]+)" textLength="[\d.]+" ([^>]*)>([^<]*)</text>')
 
 
@@ -42,32 +68,84 @@ def on_the_grid(svg: str) -> str:
 
 
 def write(svg: str, path: Path) -> None:
-    """`path`.svg and `path`.png."""
+    """`path`.svg, and its PNG under build/screenshots."""
     target = path.with_name(path.name + ".svg")
     target.write_text(svg)
+    PNGS.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["rsvg-convert", "-o", str(path.with_name(path.name + ".png"))],
+        ["rsvg-convert", "-o", str(PNGS / f"{path.name}.png")],
         input=on_the_grid(svg).encode(),
         capture_output=True,
     )
     if done.returncode:
         sys.exit(f"screenshots: rsvg-convert: {done.stderr.decode().strip()} (apt install librsvg2-bin)")
-    print(f"screenshots: {target} and .png", file=sys.stderr)
+    print(f"screenshots: {target}", file=sys.stderr)
 
 
-async def shoot(folder: Path, size: str, theme: str) -> None:
-    """One picture, taken when VMs and flows are on screen."""
+def something_to_show() -> None:
+    """A move with its record, and two journal records that leave nothing behind."""
+
+    def bascule(*words: str) -> str:
+        command = [str(Path(sys.executable).with_name("bascule")), "--lab", *words]
+        return subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True).stdout
+
+    vm = next(row for row in yaml.safe_load(bascule("vms", "list", "-o", "json")) if row["phase"] == "Running")
+    node = next(f"node{number}" for number in (1, 2) if vm["node"] != f"node{number}")
+    bascule("vms", "move", vm["name"], "--to", node)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        network = next(
+            document
+            for document in yaml.safe_load_all(Path("examples/dc1.yaml").read_text())
+            if document["kind"] == "Network"
+        )
+        trunk = network["spec"]["l2Bridge"]["hostConfig"][0]["hostConnections"][0]["trunkPort"]["interface"]
+        network["metadata"]["name"], trunk["name"] = "dc2", "trunk1"
+        del network["spec"]["l2Bridge"]["hostConfig"][0]["hostConnections"][0]["trunkPort"]["nativeVLAN"]
+        network["spec"]["l2Bridge"]["vlans"] = [{"vlan": {"id": 300}, "subnets": [{"cidr": "10.30.0.0/24"}]}]
+        yaml.safe_dump(network, file)
+        bascule("apply", "-f", file.name)
+        bascule("networks", "delete", "dc2")
+
+
+async def shown(pilot: Pilot[None], mode: str) -> None:
+    """Open a mode and wait for its rows; a screen without any shows what it says then."""
+    app = pilot.app
+    assert isinstance(app, BasculeApp)
+    app.open(mode)
+    for _ in range(int(SETTLE_S / 0.1)):
+        await pilot.pause(0.1)
+    screen = app.screen
+    assert isinstance(screen, BasculeScreen)
+    if screen.tables:
+        screen.tables[0].focus()
+    await pilot.pause(0.3)
+
+
+async def shoot(
+    folder: Path, size: str, theme: str, modes: list[str], more: dict[str, tuple[str, tuple[str, ...]]]
+) -> None:
+    """The pictures of one size in one theme."""
     access = choose(None, None, lab=True)
     store = Store()
     app = BasculeApp(store, Session(store, access.kubeconfig, access.context), theme=f"bascule-{theme}")
+
+    def picture(name: str) -> None:
+        write(app.export_screenshot(title="bascule --lab"), folder / f"{name}-{theme}-{size}")
+
     async with app.run_test(size=SIZES[size]) as pilot:
-        screen = app.screen
-        assert isinstance(screen, LiveScreen)
         async with asyncio.timeout(WAIT_S):
-            while not (len(screen.vms.view) and len(screen.flows.view)):
+            while not (store.findings is not None and store.vms.rows() and store.flows.rows()):
                 await pilot.pause(0.2)
-        await pilot.pause(2.0)
-        write(app.export_screenshot(title="bascule --lab"), folder / f"live-{theme}-{size}")
+        for mode in modes:
+            await shown(pilot, mode)
+            picture(mode)
+        for name, (mode, keys) in more.items():
+            await shown(pilot, mode)
+            await pilot.press(*keys)
+            await pilot.pause(1.0)
+            picture(name)
+            while len(app.screen_stack) > 1:
+                app.pop_screen()
 
 
 def main() -> None:
@@ -75,15 +153,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--convert", nargs="+", type=Path, metavar="SVG", help="only convert these files to PNG")
     parser.add_argument("--to", type=Path, default=Path("screenshots"), metavar="FOLDER")
+    parser.add_argument("--only", nargs="+", metavar="MODE", help="only these screens, in the dark theme")
     options = parser.parse_args()
     options.to.mkdir(exist_ok=True)
     for svg in options.convert or []:
         write(svg.read_text(), options.to / svg.stem)
     if options.convert:
         return
-    for theme in THEMES:
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["XDG_STATE_HOME"] = state
+        something_to_show()
+        modes = [mode.id for mode in MODES if not options.only or mode.id in options.only]
+        more = {name: what for name, what in MORE.items() if what[0] in modes}
         for size in SIZES:
-            asyncio.run(shoot(options.to, size, theme))
+            asyncio.run(shoot(options.to, size, "dark", modes, more))
+        for theme in THEMES if not options.only else ():
+            if theme != "dark":
+                asyncio.run(shoot(options.to, "80x24", theme, ["live"], {}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Screenshots of the live screen into screenshots/, on the running lab, or on one that is brought up and taken down.
+# Screenshots of every screen into screenshots/, on the running lab, or on one that is brought up and taken down.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! .venv/bin/python -m bascule_lab status >/dev/null 2>&1; then

@@ -39,7 +39,7 @@ def row(name: str, value: float, unit: str, goal: str, met: bool | None, baselin
 
 def run(scene: str, *arguments: str, seconds: float = 120, size: tuple[int, int] = (160, 45)) -> Measured:
     """One scene in a tmux window of its own; RuntimeError with what it said when it breaks."""
-    tmux = ("tmux", "-L", f"h13-perf-{os.getpid()}", "-f", "/dev/null")
+    tmux = ("tmux", "-L", f"bascule-perf-{os.getpid()}", "-f", "/dev/null")
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "out.json", Path(folder) / "log"
         program = f"{sys.executable} {HERE / '_console_app.py'} {scene} {out} {' '.join(arguments)}"
@@ -125,8 +125,9 @@ def vms() -> list[Measured]:
     seen = run("vms")
     worst = seen["worst_ms"]
     where = max(seen["steps"], key=seen["steps"].get)
-    name = f"console: longest stall with 20,000 VMs (list {seen['list_ms']:.0f} ms, else {where})"
-    return [row(name, worst, "ms", "≤ 100", worst <= 100)]
+    name = f"console: longest stall with 20,000 VMs, CPU (list {seen['list_ms']:.0f} ms, else {where})"
+    by_the_clock = row("console: the same by the clock", seen["wall_ms"], "ms", "≤ 100 (quiet machine)", None)
+    return [row(name, worst, "ms", "≤ 100", worst <= 100), by_the_clock]
 
 
 def idle() -> list[Measured]:

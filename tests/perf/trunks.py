@@ -24,16 +24,21 @@ from bascule_agent.bpf.objects import ensure, mount_bpffs, unmount_bpffs
 from bascule_agent.netlink import Netlink, create_netns, delete_netns, quiet_sysctls
 
 NODE, BARE, PINS = "bp-node", "bp-bare", Path("/run/bp-trunks-bpf")
-VLANS, RUNS = 200, 3
+VLANS, RUNS, PASSES = 200, 3, 5
+SETTLE_SECONDS, QUIET_SECONDS = 20.0, 0.1
 
 
 def network(start: int, end: int) -> Network:
     """One Network on trunk0 with a range of VLANs."""
+    return Network.of({"metadata": {"name": "dc1"}, "spec": spec(start, end)})
+
+
+def spec(start: int, end: int) -> dict[str, Any]:
+    """Its spec."""
     trunk = {"trunkPort": {"interface": {"name": "trunk0"}}}
     entry = {"nodeSelector": "", "bridge": {"managedBridge": {}}, "hostConnections": [trunk]}
     vlans = [{"vlan": {"range": {"start": start, "end": end}}}]
-    spec = {"l2Bridge": {"hostConfig": [entry], "vlans": vlans}}
-    return Network.of({"metadata": {"name": "dc1"}, "spec": spec})
+    return {"l2Bridge": {"hostConfig": [entry], "vlans": vlans}}
 
 
 @contextmanager
@@ -57,12 +62,15 @@ def node() -> Iterator[Host]:
         delete_netns(NODE)
 
 
-def converge(host: Host, wanted: Network, vids: range) -> tuple[float, Observed]:
-    """Seconds for observe, desire, plan and every step; what is observed after it."""
+def converge(host: Host, wanted: Network, vids: range) -> float:
+    """Seconds for observe, desire, plan, every step, and the look that says all of it is there."""
     began = time.perf_counter()
     for step in steps(host.observe(), wanted, vids):
         host.execute(step)
-    return time.perf_counter() - began, host.observe()
+    observed = host.observe()
+    seconds = time.perf_counter() - began
+    assert steps(observed, wanted, vids) == ()
+    return seconds
 
 
 def steps(observed: Observed, wanted: Network, vids: range) -> tuple[Step, ...]:
@@ -85,27 +93,45 @@ def batch(count: int) -> float:
         delete_netns(BARE)
 
 
+def settle() -> None:
+    """Wait until the kernel has taken the namespace before apart: it holds the lock of all link changes meanwhile."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < end:
+        time.sleep(0.2)
+        create_netns(BARE)
+        began = time.perf_counter()
+        with Netlink(BARE) as netlink:
+            netlink.delete(netlink.add_veth("a", "b").index)
+        seconds = time.perf_counter() - began
+        delete_netns(BARE)
+        if seconds < QUIET_SECONDS:
+            return
+
+
 def rows() -> list[dict[str, Any]]:
     """The figures."""
     mount_bpffs(PINS)
     try:
         first, bare, idle, wide = [], [], [], []
         for _ in range(RUNS):
+            settle()
+            with node() as host:
+                wide.append(converge(host, network(1, 4094), range(10, 13)))
+            settle()
             bare.append(batch(VLANS))
+            settle()
             with node() as host:
                 wanted = network(1000, 1000 + VLANS - 1)
-                seconds, observed = converge(host, wanted, range(1000, 1000 + VLANS))
-                first.append(seconds)
-                began = time.process_time()
-                assert steps(observed, wanted, range(1000, 1000 + VLANS)) == ()
-                idle.append((time.process_time() - began) * 1e3)
-            with node() as host:
-                wide.append(converge(host, network(1, 4094), range(10, 13))[0])
+                first.append(converge(host, wanted, range(1000, 1000 + VLANS)))
+                for _ in range(PASSES):
+                    began = time.process_time()
+                    assert steps(host.observe(), wanted, range(1000, 1000 + VLANS)) == ()
+                    idle.append((time.process_time() - began) * 1e3)
     finally:
         unmount_bpffs(PINS)
     return [
         _row("trunks: first convergence, 200 VLANs", statistics.median(first), "s", statistics.median(bare), "≤ 2 s"),
-        _row("trunks: no-op reconcile, 200 VLANs (plan, CPU)", statistics.median(idle), "ms", None, "≤ 20 ms"),
+        _row("trunks: no-op reconcile, 200 VLANs (look and plan, CPU)", statistics.median(idle), "ms", None, "≤ 20 ms"),
         _row("trunks: range 1-4094, 3 ports", statistics.median(wide), "s", None, "≤ 0.5 s"),
     ]
 
