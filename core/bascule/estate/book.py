@@ -20,11 +20,14 @@ from bascule.estate.model import Rejected
 
 MAX_INFLATED = 1 << 30
 MAX_MEMBERS = 2_000
-MAX_ROWS, MAX_CELLS = 1_048_576, 40_000_000
-_CHUNK, _OVERLAP = 4 << 20, 64
-_CELL = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]{1,7})\d""")
-_ROW = re.compile(rb"""\sr\s*=\s*["']\s*[A-Za-z]{0,7}(\d{6,})""")
-_REFERENCE = re.compile(rb"""row\s[^>]{0,200}?r\s*=\s*["']\s*(\d+)""")
+MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 1_048_576, 16_384, 40_000_000
+_CHUNK = 4 << 20
+_CELLS = re.compile(rb"<(?:[\w.-]{1,40}:)?c[\s/>]")
+_PLAIN = re.compile(rb'<(?:[\w.-]{1,40}:)?c r="([A-Z]{1,3})(\d{1,7})"(?: (?:s|t|cm|vm|ph)="\w*")*\s?/?>')
+"""A cell as every known writer writes it; whatever is not of this form is looked at more closely."""
+_TAG = re.compile(rb"<(?:[\w.-]{1,40}:)?c([\s/][^<>]*)?>")
+_REFERENCE = re.compile(rb"""(?<![\w:.-])r\s*=\s*(?:"([^"]*)"|'([^']*)'|)""")
+_VALUE = re.compile(rb"([A-Z]{1,3})(\d{1,7})")
 _MIB = 1 << 20
 SAVE_AGAIN = "open it and save it again as .xlsx, or export the sheets as CSV"
 Table = tuple[str, list[list[Any]], int]
@@ -86,42 +89,59 @@ def inspect(name: str, data: bytes) -> None:
 
 def _look(name: str, book: zipfile.ZipFile, member: zipfile.ZipInfo, inflated: int) -> int:
     """Inflate one member without keeping it; returns what all of them came to so far."""
-    sheet = member.filename.startswith("xl/worksheets/")
-    columns: set[bytes] = set()
-    last, tail = 0, b""
+    span = _Span(name, member.filename) if member.filename.lower().startswith("xl/worksheets/") else None
     with book.open(member) as stream:
         while chunk := stream.read(_CHUNK):
             inflated += len(chunk)
             if inflated > MAX_INFLATED:
-                cause = f"{len(book.fp.getbuffer()) // 1024 if isinstance(book.fp, io.BytesIO) else 0} KiB inflate"
-                cause += f" to more than {MAX_INFLATED // _MIB} MiB: a zip bomb"
+                cause = f"it inflates to more than {MAX_INFLATED // _MIB} MiB: a zip bomb"
                 raise EstateFileError(f"{name}: refused", cause, "import the sheets as CSV, in parts")
             if b"<!DOCTYPE" in chunk or b"<!ENTITY" in chunk:
-                raise EstateFileError(
-                    f"{name}: refused", f"{member.filename} declares entities: an XML bomb", SAVE_AGAIN
-                )
-            if sheet:
-                part = tail + chunk
-                columns.update(_CELL.findall(part))
-                last = max(last, max(map(int, _ROW.findall(part)), default=0), _last_row(part))
-                tail = part[-_OVERLAP:]
-    if sheet:
-        width = max((_column(each) for each in columns), default=0)
-        if last > MAX_ROWS or width > 16_384 or last * width > MAX_CELLS:
-            cause = f"{member.filename} spans {last} rows × {width} columns"
-            raise EstateFileError(f"{name}: refused", cause, "delete the stray cells at its far end, or use CSV")
+                cause = f"{member.filename} declares entities: an XML bomb"
+                raise EstateFileError(f"{name}: refused", cause, SAVE_AGAIN)
+            if span is not None:
+                span.take(chunk)
     return inflated
 
 
-def _last_row(part: bytes) -> int:
-    at = part.rfind(b"<row")
-    match = _REFERENCE.search(part, at) if at >= 0 else None
-    return int(match[1]) if match and len(match[1]) < 12 else 0
+class _Span:
+    """How far the cells of a sheet reach. Every cell has to say plainly where it is."""
+
+    def __init__(self, name: str, member: str) -> None:
+        self._name, self._member = name, member
+        self._tail = b""
+        self._width = self._last = 0
+
+    def take(self, chunk: bytes) -> None:
+        """Look at the next part of the sheet. Raises EstateFileError."""
+        part = self._tail + chunk
+        end = part.rfind(b">") + 1
+        part, self._tail = part[:end], part[end:]
+        if b"\0" in chunk or len(self._tail) > 2 * _CHUNK:
+            raise EstateFileError(f"{self._name}: refused", f"{self._member} is no plain XML in UTF-8", SAVE_AGAIN)
+        places = _PLAIN.findall(part)
+        if len(places) != len(_CELLS.findall(part)):
+            places = [self._place(attributes) for attributes in _TAG.findall(part)]
+        if places:
+            self._width = max(self._width, *map(_column, {letters for letters, _ in places}))
+            self._last = max(self._last, max(map(int, {digits for _, digits in places})))
+        if self._last > MAX_ROWS or self._width > MAX_COLUMNS or self._last * self._width > MAX_CELLS:
+            cause = f"{self._member} spans {self._last} rows × {self._width} columns"
+            fix = "delete the stray cells at its far end, or use CSV"
+            raise EstateFileError(f"{self._name}: refused", cause, fix)
+
+    def _place(self, attributes: bytes) -> tuple[bytes, bytes]:
+        found = [double or single for double, single in _REFERENCE.findall(attributes)]
+        place = _VALUE.fullmatch(found[0]) if len(found) == 1 else None
+        if place is None:
+            cause = f"{self._member} has cells that do not say plainly where they are"
+            raise EstateFileError(f"{self._name}: refused", cause, SAVE_AGAIN)
+        return place[1], place[2]
 
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters.upper():
+    for letter in letters:
         number = number * 26 + letter - 64
     return number
 
