@@ -189,9 +189,17 @@ def instead(document: Doc) -> list[Doc]:
     return [document if (each["kind"], each["metadata"]["name"]) == same else each for each in CLUSTER]
 
 
+NO_HOSTS = {**network()["spec"]["l2Bridge"], "hostConfig": []}
+RESERVED = {"kind": "IPReservation", "metadata": {"name": "r"}, "spec": {"reservedCIDRs": ["10.110.0.8/29"]}}
+
+
+def failed(evidence: str) -> Any:
+    return replace(PROOFS[0], verdict="failed", evidence=evidence)
+
+
 CLUSTER_FAULTS: list[tuple[str, str, list[Doc]]] = [
     ("vlan-one-network", "warning", [*CLUSTER, {**network(), "metadata": {"name": "dc2"}}]),
-    ("trunk-on-nodes", "error", instead({**network(), "spec": {"l2Bridge": {**network()["spec"]["l2Bridge"], "hostConfig": []}}})),
+    ("trunk-on-nodes", "error", instead({**network(), "spec": {"l2Bridge": NO_HOSTS}})),
     ("native-mismatch", "warning", instead(network(native=110))),
     ("management-vlan", "error", [*CLUSTER, node(2, "10.110.0.250")]),
     ("pool-there", "error", without("IPPool")),
@@ -209,7 +217,7 @@ CLUSTER_FAULTS: list[tuple[str, str, list[Doc]]] = [
     ("ip-unique-cluster", "error", [*CLUSTER, vm("other", "10.110.0.10", "52:54:00:00:00:01")]),
     ("mac-unique-cluster", "error", [*CLUSTER, vm("other", "10.110.0.99", "00:50:56:00:00:00")]),
     ("name-free", "error", [*CLUSTER, vm("app00000", "10.110.0.10", "00:50:56:00:00:00")]),
-    ("ip-reserved", "warning", [*CLUSTER, {"kind": "IPReservation", "metadata": {"name": "r"}, "spec": {"reservedCIDRs": ["10.110.0.8/29"]}}]),
+    ("ip-reserved", "warning", [*CLUSTER, RESERVED]),
 ]  # fmt: skip
 
 
@@ -234,9 +242,9 @@ def test_gateway_and_subnet_faults() -> None:
     [
         ("vlan-proven", "unknown", {"proofs": None}),
         ("vlan-proven", "unknown", {"proofs": PROOFS[1:]}),
-        ("vlan-proven", "error", {"proofs": [replace(PROOFS[0], verdict="failed", evidence="no carrier"), *PROOFS[1:]]}),
-        ("mtu-trunk", "error", {"proofs": [replace(PROOFS[0], verdict="failed", evidence="not to a frame of 1500 bytes")]}),
-        ("native-mismatch", "error", {"proofs": [replace(PROOFS[0], verdict="failed", evidence="another native VLAN")]}),
+        ("vlan-proven", "error", {"proofs": [failed("no carrier"), *PROOFS[1:]]}),
+        ("mtu-trunk", "error", {"proofs": [failed("not to a frame of 1500 bytes")]}),
+        ("native-mismatch", "error", {"proofs": [failed("another native VLAN")]}),
         ("ip-answers", "unknown", {"seen": None}),
         ("ip-answers", "error", {"seen": [Seen(110, "10.110.0.10", "02:00:00:00:00:01")]}),
         ("mac-answers", "warning", {"seen": [Seen(110, "10.110.0.77", "00:50:56:00:00:00")]}),

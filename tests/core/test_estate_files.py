@@ -146,6 +146,38 @@ FAR = HEAD + b'<row r="1"><c r="A1"/></row><row r="1048576"><c r="XFD1048576"/><
 WIDE = HEAD + b'<row r="1"><c r="A1"/></row><row r="90000"><c r="ZZ90000"/></row></sheetData></worksheet>'
 
 
+END = b"</row></sheetData></worksheet>"
+ROW = HEAD + b'<row r="1"><c r="A1"><v>1</v></c>'
+HIDDEN = [
+    ROW + b"<c t='n'r='XFD1048576'><v>1</v></c>" + END,
+    ROW + b'<c\n\tr\n=\n"XFD1048576"><v>1</v></c>' + END,
+    ROW + b'<c r="&#88;FD1048576"><v>1</v></c>' + END,
+    ROW + b'<c r="A2" r="XFD1048576"><v>1</v></c>' + END,
+    ROW + b'<c r="xfd1048576"><v>1</v></c>' + END,
+    ROW + b'</row><row r="1048576"><c><v>1</v></c>' + END,
+    (ROW + b'<c r="XFD1048576"><v>1</v></c>' + END).decode().encode("utf-16"),
+    ROW.replace(b"<c ", b"<x:c ") + b'<x:c r="XFD1048576"/>' + END,
+]
+
+
+def elsewhere(sheet: bytes) -> bytes:
+    """A book whose first sheet lies where no sheet does."""
+    stream, made = io.BytesIO(), io.BytesIO(book(estate(1)))
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
+        for each in old.infolist():
+            new.writestr(each.filename, old.read(each).replace(b"worksheets/sheet1.xml", b"media/image.png"))
+        new.writestr("xl/media/image.png", sheet)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("sheet", HIDDEN)
+def test_a_far_cell_cannot_hide(sheet: bytes) -> None:
+    """Each was read by calamine 0.9.1 as one dense block, or might be: the process would be killed."""
+    for bomb in (member(SHEET, sheet), elsewhere(sheet)):
+        with pytest.raises(EstateFileError, match="refused"):
+            load([("bomb.xlsx", bomb)])
+
+
 @pytest.mark.parametrize("sheet", [FAR, WIDE, b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + HEAD])
 def test_a_book_that_would_not_fit_is_refused_before_it_is_opened(sheet: bytes) -> None:
     with pytest.raises(EstateFileError, match="refused"):

@@ -115,6 +115,45 @@ def test_a_nads_name_that_is_taken_and_two_networks() -> None:
     assert plan(world(cluster=networks), replace(OPTIONS, network="b")).networks.segments[110].network == "b"
 
 
+def test_a_network_of_another_type_is_refused() -> None:
+    vrf = {"kind": "Network", "metadata": {"name": "blue"}, "spec": {"vrf": {}}}
+    with pytest.raises(MigrationInputError, match="another type"):
+        plan(world(cluster=[vrf]), replace(OPTIONS, network="blue"))
+
+
+_JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 5000) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["l2Bridge", "vlans", "vlan", "id", "subnets", "cidr", "hostConfig", "config"])
+            | st.text(max_size=4),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+_KINDS = st.sampled_from(["Network", "IPPool", "NetworkAttachmentDefinition", "VirtualMachine", "Node", "Installation"])
+
+
+@given(st.lists(st.tuples(_KINDS, _JUNK), max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_no_cluster_breaks_a_plan(junk: list[tuple[str, Any]]) -> None:
+    cluster = [
+        {"kind": kind, "metadata": {"name": f"n{at}", "namespace": "vms"}, "spec": spec}
+        for at, (kind, spec) in enumerate(junk)
+    ]
+    here = replace(_BASE, target=Target(cluster))
+    try:
+        made = plan(here)
+    except MigrationInputError as error:
+        assert error.fix
+        return
+    files(here, made)
+    as_dict(made)
+
+
 def test_a_subnet_that_is_guessed_is_asked_about() -> None:
     made = plan(world(answers=Answers()))
     assert made.networks.segments[110].subnets[0].origin == "assumed"

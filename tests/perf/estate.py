@@ -6,6 +6,7 @@ What decides for 10,000 VMs is the ratio to 1,000 in processes of their own, and
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import random
@@ -111,6 +112,7 @@ def _alone(path: str) -> None:
     data = Path(path).read_bytes()
     start = time.process_time()
     found = load([("export.xlsx", data)])
+    gc.freeze()  # as cli/gathering.py does
     here = _world(found)
     build(here, assess(here, ""), Options(trunk="trunk0"))
     seconds = time.process_time() - start

@@ -22,12 +22,13 @@ MAX_INFLATED = 1 << 30
 MAX_MEMBERS = 2_000
 MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 1_048_576, 16_384, 40_000_000
 _CHUNK = 4 << 20
-_CELLS = re.compile(rb"<(?:[\w.-]{1,40}:)?c[\s/>]")
-_PLAIN = re.compile(rb'<(?:[\w.-]{1,40}:)?c r="([A-Z]{1,3})(\d{1,7})"(?: (?:s|t|cm|vm|ph)="\w*")*\s?/?>')
+_PLAIN = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"(?: (?:s|t|cm|vm|ph)="\w*")*\s?/?>')
 """A cell as every known writer writes it; whatever is not of this form is looked at more closely."""
 _TAG = re.compile(rb"<(?:[\w.-]{1,40}:)?c([\s/][^<>]*)?>")
+_OTHER_TAGS = tuple(start + end for start in (b"<c", b":c") for end in (b"\t", b"\n", b"\r", b"/", b">")) + (b":c ",)
 _REFERENCE = re.compile(rb"""(?<![\w:.-])r\s*=\s*(?:"([^"]*)"|'([^']*)'|)""")
 _VALUE = re.compile(rb"([A-Z]{1,3})(\d{1,7})")
+_BEFORE_XML = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 _MIB = 1 << 20
 SAVE_AGAIN = "open it and save it again as .xlsx, or export the sheets as CSV"
 Table = tuple[str, list[list[Any]], int]
@@ -89,9 +90,11 @@ def inspect(name: str, data: bytes) -> None:
 
 def _look(name: str, book: zipfile.ZipFile, member: zipfile.ZipInfo, inflated: int) -> int:
     """Inflate one member without keeping it; returns what all of them came to so far."""
-    span = _Span(name, member.filename) if member.filename.lower().startswith("xl/worksheets/") else None
+    span = None
     with book.open(member) as stream:
         while chunk := stream.read(_CHUNK):
+            if span is None and chunk.lstrip(_BEFORE_XML)[:1] == b"<":
+                span = _Span(name, member.filename)  # whatever it is called: a book may keep a sheet anywhere
             inflated += len(chunk)
             if inflated > MAX_INFLATED:
                 cause = f"it inflates to more than {MAX_INFLATED // _MIB} MiB: a zip bomb"
@@ -120,7 +123,7 @@ class _Span:
         if b"\0" in chunk or len(self._tail) > 2 * _CHUNK:
             raise EstateFileError(f"{self._name}: refused", f"{self._member} is no plain XML in UTF-8", SAVE_AGAIN)
         places = _PLAIN.findall(part)
-        if len(places) != len(_CELLS.findall(part)):
+        if len(places) != part.count(b"<c ") or any(other in part for other in _OTHER_TAGS):
             places = [self._place(attributes) for attributes in _TAG.findall(part)]
         if places:
             self._width = max(self._width, *map(_column, {letters for letters, _ in places}))

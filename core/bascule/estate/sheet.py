@@ -29,6 +29,7 @@ class Sheet:
     def __init__(self, file: str, name: str, aliases: Aliases, cells: Sequence[Sequence[Any]], first: int = 1) -> None:
         self.file, self.name = file, name
         self.rejected: list[Rejected] = []
+        self._read: dict[tuple[str, Callable[[Any], str]], list[str]] = {}
         at, self._columns = _header(cells, aliases)
         self.fields = frozenset(self._columns)
         self._cells = cells[at + 1 :]
@@ -100,10 +101,15 @@ class Sheet:
         return matching >= 2 and matching * 2 > len(self._columns)
 
     def _column(self, name: str, convert: Callable[[Any], str]) -> list[str]:
-        column = self._columns.get(name)
-        if column is None:
-            return [""] * len(self._cells)
-        return [convert(row[column]) if column < len(row) else "" for row in self._cells]
+        found = self._read.get((name, convert))
+        if found is None:
+            column = self._columns.get(name)
+            if column is None:
+                found = [""] * len(self._cells)
+            else:
+                found = [convert(row[column]) if column < len(row) else "" for row in self._cells]
+            self._read[name, convert] = found
+        return found
 
 
 def _header(cells: Sequence[Sequence[Any]], aliases: Aliases) -> tuple[int, dict[str, int]]:

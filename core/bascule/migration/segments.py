@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -18,7 +18,7 @@ from bascule.estate.model import UNTAGGED
 from bascule.migration.errors import MigrationInputError
 from bascule.migration.options import Options
 from bascule.migration.world import Seat, World
-from bascule.resources.read import dig
+from bascule.resources.read import dig, items
 from bascule.translate.names import digest
 
 Doc = dict[str, Any]
@@ -217,12 +217,15 @@ def _network(world: World, options: Options, name: str, segments: Iterable[Segme
     mine = [segment for segment in segments if segment.network == name]
     added = [_entry(segment) for segment in mine if not segment.vlan_exists]
     existing = next((each for each in world.target.documents.get("Network", ()) if _called(each) == name), None)
+    if existing is not None and not isinstance(dig(existing, "spec", "l2Bridge"), Mapping):
+        cause = f"Network {name} is of another type, and a Network's type cannot change"
+        raise MigrationInputError("the VLANs cannot go there", cause, "--network NAME with an l2Bridge, or a new name")
     if existing is not None:
         document = copy.deepcopy(dict(existing))
         document.pop("status", None)
         document["metadata"] = {k: v for k, v in document["metadata"].items() if k not in _SERVER_FIELDS}
         bare = [segment for segment in mine if segment.vlan_exists and _fill(document, segment)]
-        document["spec"]["l2Bridge"]["vlans"] = [*(dig(document, "spec", "l2Bridge", "vlans") or ()), *added]
+        document["spec"]["l2Bridge"]["vlans"] = [*items(dig(document, "spec", "l2Bridge", "vlans")), *added]
         return document if added or bare else None
     native = next((world.vlan_of(group) for group in world.used_groups if group.vlan.kind == UNTAGGED), None)
     host: Doc = {"nodeSelector": options.node_selector, "bridge": {"managedBridge": {"stp": "Disabled"}}}
@@ -253,7 +256,7 @@ def _entry(segment: Segment) -> Doc:
 
 def _fill(document: Doc, segment: Segment) -> bool:
     """Give a VLAN that the Network has without a subnet the one that was found."""
-    for entry in dig(document, "spec", "l2Bridge", "vlans") or ():
+    for entry in items(dig(document, "spec", "l2Bridge", "vlans")):
         if dig(entry, "vlan", "id") == segment.vlan and not entry.get("subnets") and segment.subnets:
             entry.update(_entry(segment))
             return True

@@ -82,7 +82,8 @@ def html(base: RuleBase, translation: Translation, proof: Proof | None) -> str:
     )
     parts = [
         f"<h1>Old firewall rules ({_text(base.source)}) on Calico policies</h1>",
-        f"<p>{carried} of {len(found['rules'])} rules carried by {found['documents']} objects, for {found['vms']} VMs.</p>",
+        f"<p>{carried} of {len(found['rules'])} rules carried by {found['documents']} objects,",
+        f"for {found['vms']} VMs.</p>",
         f"<p>Left over: {counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes.</p>",
         "<h2>Proof</h2>",
         proven,
