@@ -13,7 +13,7 @@ from bascule.estate.load import MAX_BYTES, File, load
 from bascule.estate.model import Estate
 from bascule.estate.ovf import ovf_member
 
-SUFFIXES = (".xlsx", ".xlsm", ".csv", ".ovf", ".ova", ".xml", ".json")
+SUFFIXES = (".xlsx", ".xlsm", ".csv", ".ovf", ".ova", ".xml")
 
 
 def estate_path(environ: Mapping[str, str] | None = None) -> Path:

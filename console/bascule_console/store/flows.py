@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bascule.flows.facets import Counts, Facets
+    from bascule.flows.filter import Filter
     from bascule.flows.ledger import Ledger
     from bascule.flows.names import Names
     from bascule.flows.rows import Row
@@ -200,6 +202,10 @@ class Flows:
     def scenes(self, seconds: float) -> list[Scene]:
         """The records of the last `seconds`, by node."""
         return self._store.window.scenes(seconds, self.now_ns(), self._store.names) if self._made else []
+
+    def facets(self, facets: Facets, wanted: Filter) -> Counts:
+        """Frames of the last minute by value, counted by whoever keeps the counts."""
+        return facets.over(self._store.window.batches() if self._made else (), self._store.names, wanted)
 
     @property
     def cut(self) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bascule_console.store.flows import Flows
 
 if TYPE_CHECKING:
+    from bascule.flows.facets import Facets
     from bascule.flows.filter import Filter
     from bascule.flows.window import Talker
 
@@ -108,16 +109,16 @@ def arps(flows: Flows, wanted: Filter) -> dict[Hashable, TopRow]:
     return dict(talkers(flows, _and(wanted, "proto:arp,rarp"), ARP, 60))
 
 
-def facets(flows: Flows, wanted: Filter) -> dict[Hashable, FacetRow]:
-    """The commonest values of each field in the last minute."""
-    from bascule.flows.window import kept_by, top
-
-    scenes, found = kept_by(flows.scenes(60), wanted), dict[Hashable, FacetRow]()
-    for field in FACETS:
-        every = sorted(top(scenes, [field]), key=lambda each: (-each.packets, each.values))
-        named = [each for each in every if each.values[0]][:FACET_VALUES]
-        for at, each in enumerate(named):
-            found[field, each.values[0]] = FacetRow(field, each.values[0], each.packets, at == 0)
+def facets(flows: Flows, counted: Facets, wanted: Filter) -> dict[Hashable, FacetRow]:
+    """The commonest values of each field in the last minute; `counted` is kept from one time to the next."""
+    by_field: dict[str, list[tuple[int, str]]] = {field: [] for field in FACETS}
+    for (field, value), frames in flows.facets(counted, wanted).items():
+        if value:
+            by_field[field].append((-frames, value))
+    found = dict[Hashable, FacetRow]()
+    for field, every in by_field.items():
+        for at, (frames, value) in enumerate(sorted(every)[:FACET_VALUES]):
+            found[field, value] = FacetRow(field, value, -frames, at == 0)
     return found
 
 

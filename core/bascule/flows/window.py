@@ -69,6 +69,10 @@ class Window:
         self._kept = deque(each for each in self._kept if each[1] != node)
         self._held = sum(len(each[2]) for each in self._kept)
 
+    def batches(self) -> list[tuple[str, NDArray[Any]]]:
+        """What is kept, each batch as (node, records); the same batch is the same array every time."""
+        return [(node, records) for _, node, records in self._kept]
+
     def scenes(self, seconds: float, now_ns: int, names: Names) -> list[Scene]:
         """What came in the last `seconds` before `now_ns`, by node."""
         since = now_ns - int(seconds * 1e9) + DRAIN_NS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -34,6 +34,9 @@ from bascule_console.widgets.rowview import Sort
 from bascule_console.widgets.table import GridTable
 from bascule_console.widgets.tableblock import TableBlock
 
+if TYPE_CHECKING:
+    from bascule.flows.facets import Facets
+
 DETAIL_EVERY_S = 0.25
 VIEWS_EVERY_S = 1.0
 VIEWS = ("flows", "talkers", "drops", "arp")
@@ -58,6 +61,7 @@ class FlowsScreen(FlowFiltering, DetailedScreen[FlowLine]):
         self._view = "flows"
         self._by: tuple[str, ...] = WAYS[0]
         self._seconds = SECONDS[1]
+        self._counted = self._no_counts()
         self._numbers = self._detailed = False
         self._faceted: bool | None = None  # None: as wide as the screen is
         self._shown_at = self._grouped_at = 0.0
@@ -170,6 +174,11 @@ class FlowsScreen(FlowFiltering, DetailedScreen[FlowLine]):
         flows, shown = self.app.store.flows, self._view == "talkers"
         return flowviews.talkers(flows, self._flow_filter(), self._by, self._seconds) if shown else {}
 
+    def _no_counts(self) -> Facets:
+        from bascule.flows.facets import Facets  # numpy: not before a flow screen is opened
+
+        return Facets(flowviews.FACETS)
+
     def _drops(self) -> dict[Hashable, TopRow]:
         return flowviews.drops(self.app.store.flows, self._flow_filter()) if self._view == "drops" else {}
 
@@ -178,7 +187,9 @@ class FlowsScreen(FlowFiltering, DetailedScreen[FlowLine]):
 
     def _facets(self) -> dict[Hashable, FacetRow]:
         found = self.query("#facets-block")
-        return flowviews.facets(self.app.store.flows, self._flow_filter()) if found and found.first().display else {}
+        if not found or not found.first().display:
+            return {}
+        return flowviews.facets(self.app.store.flows, self._counted, self._flow_filter())
 
     def _show_view(self, name: str) -> None:
         self._view = name

@@ -1,0 +1,60 @@
+"""Facets that count each batch once against counting the whole window anew, while batches come and go."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bascule.flows.facets import Facets
+from bascule.flows.filter import read_filter
+from bascule.flows.names import Names, PortId
+from bascule.flows.record import RECORD
+from bascule.flows.window import Window, kept_by, top
+
+S = 10**9
+FIELDS = ("vm", "dst.port", "verdict")
+PORT = PortId("a", 7, "web-1", "vms", "net-0", "dc1", 110, "52:54:00:00:6e:01", "10.110.0.11", ())
+
+
+def batch(ports, verdict):
+    made = np.zeros(len(ports), RECORD)
+    made["ifindex"], made["dst_port"], made["packets"], made["verdict"] = 7, ports, 3, verdict
+    made["ethertype"], made["proto"] = 0x800, 6
+    return made
+
+
+def anew(window, names, wanted, now):
+    scenes = kept_by(window.scenes(61, now, names), wanted)
+    return Counter({(f, t.values[0]): t.packets for f in FIELDS for t in top(scenes, [f])})
+
+
+steps = st.lists(
+    st.tuples(
+        st.lists(st.integers(1, 3), max_size=4),
+        st.sampled_from([1, 2, 3]),
+        st.sampled_from(["", "verdict:drop", "port:2"]),
+        st.sampled_from([1, 1, 1, 30, 90]),
+    ),
+    max_size=12,
+)
+
+
+@given(steps)
+def test_each_batch_once_is_as_good_as_all_anew(given_steps):
+    window, facets, names, now = Window(records=20), Facets(FIELDS), Names([PORT]), 100 * S
+    for ports, verdict, text, seconds in given_steps:
+        now += seconds * S
+        window.add("a", now, batch(ports, verdict))
+        wanted = read_filter(text)
+        found = facets.over(window.batches(), names, wanted)
+        # the window lets go of old batches when one comes; `scenes` leaves out by time what it has not let go of yet
+        if ports:
+            assert found == anew(window, names, wanted, now)
+
+
+def test_another_name_is_counted_anew():
+    window, facets = Window(), Facets(("vm",))
+    window.add("a", S, batch([80], 1))
+    assert facets.over(window.batches(), Names([]), read_filter("")) == {("vm", ""): 3}
+    assert facets.over(window.batches(), Names([PORT]), read_filter("")) == {("vm", "web-1"): 3}
