@@ -93,7 +93,7 @@ def test_lines_keep_identity_and_add_up(scene: Any) -> None:
     ((same, later),) = scene.store.flows.rows().items()
     assert same == key and later is not line and later.row["packets"] == 10
     assert line.row["packets"] == 5, "a held line must not change under a frozen view"
-    assert scene.store.flows.ledger.to_dict() == {"seen": 10, "sent": 10, "lost": {}}
+    assert scene.store.flows.ledger.to_dict() == {"seen": 10, "sent": 10, "filtered": 0, "lost": {}}
 
 
 def test_rates_decay_to_nothing(scene: Any) -> None:

@@ -205,7 +205,8 @@ class Flows:
 
     def facets(self, facets: Facets, wanted: Filter) -> Counts:
         """Frames of the last minute by value, counted by whoever keeps the counts."""
-        return facets.over(self._store.window.batches() if self._made else (), self._store.names, wanted)
+        batches = self._store.window.batches(60, self.now_ns()) if self._made else []
+        return facets.over(batches, self._store.names, wanted)
 
     @property
     def cut(self) -> int:

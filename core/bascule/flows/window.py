@@ -69,18 +69,24 @@ class Window:
         self._kept = deque(each for each in self._kept if each[1] != node)
         self._held = sum(len(each[2]) for each in self._kept)
 
-    def batches(self) -> list[tuple[str, NDArray[Any]]]:
-        """What is kept, each batch as (node, records); the same batch is the same array every time."""
-        return [(node, records) for _, node, records in self._kept]
+    def batches(self, seconds: float, now_ns: int) -> list[tuple[str, NDArray[Any]]]:
+        """What came in the last `seconds` before `now_ns`, each batch as (node, records); the same batch is the same
+        array every time."""
+        since = _since(seconds, now_ns)
+        return [(node, records) for at, node, records in self._kept if at >= since]
 
     def scenes(self, seconds: float, now_ns: int, names: Names) -> list[Scene]:
         """What came in the last `seconds` before `now_ns`, by node."""
-        since = now_ns - int(seconds * 1e9) + DRAIN_NS
+        since = _since(seconds, now_ns)
         by_node: dict[str, list[NDArray[Any]]] = {}
         for at, node, records in self._kept:
             if at >= since:
                 by_node.setdefault(node, []).append(records)
         return [Scene(np.concatenate(parts, dtype=RECORD), node, names) for node, parts in sorted(by_node.items())]
+
+
+def _since(seconds: float, now_ns: int) -> int:
+    return now_ns - int(seconds * 1e9) + DRAIN_NS
 
 
 def kept_by(scenes: Iterable[Scene], wanted: Filter) -> list[Scene]:
