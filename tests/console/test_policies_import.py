@@ -49,6 +49,21 @@ def test_what_was_written_lints_clean(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [finding for finding in lint(documents) if finding.severity == "error"] == []
 
 
+def test_staged_policies_decide_nothing_until_promoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bascule.policy.model import PolicySet
+
+    code, _, err = run(capsys, NSX, "--staged", "-o", str(tmp_path / "out"))
+    assert code == 0 and "promotes" in err
+    documents: list[Any] = []
+    for name in ("tiers", "sets", "policies"):
+        documents += yaml.safe_load_all((tmp_path / "out" / f"{name}.yaml").read_text())
+    policies = PolicySet.of(documents)
+    assert not policies.refused and not any(tier.policies for tier in policies.tiers)
+    run(capsys, NSX, "-o", str(tmp_path / "real"))
+    real = list(yaml.safe_load_all((tmp_path / "real/policies.yaml").read_text()))
+    assert sum(len(tier.policies) for tier in policies.with_staged().tiers) == len(real)
+
+
 def test_a_directory_with_something_in_it_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").write_text("precious")
     code, _, err = run(capsys, NSX, "-o", str(tmp_path))

@@ -34,6 +34,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--prove", action="store_true", help="compare old and new over every class of packets")
     parser.add_argument("--nad", action="append", default=[], metavar="SEGMENT=NAD", help="the NAD of an old segment")
     parser.add_argument("--namespace", default="default", metavar="NS", help="of the VMs in labels.yaml (default)")
+    parser.add_argument("--staged", action="store_true", help="write policies as staged ones: look first, then promote")
     parser.add_argument("-o", "--directory", type=Path, metavar="DIR", help="write the manifests and the report here")
 
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from bascule_console.services import policyimport
 
     found = policyimport.run(args.files, args.kind, _nads(args.nad), args.namespace, args.prove)
-    written = policyimport.write(found, args.directory) if args.directory else []
+    written = policyimport.write(found, args.directory, args.staged) if args.directory else []
     if args.output in ("json", "yaml"):
         write_document(found.as_dict(), args.output)
     else:
@@ -56,8 +57,15 @@ def run(args: argparse.Namespace) -> int:
     for path in written:
         narrate(f"wrote {path}")
     if written:
-        narrate(f"next: bascule apply -f {args.directory}/tiers.yaml … or open it in the editor with what-if first")
+        narrate(f"next: {_next(args)}")
     return FAILED if found.proof is not None and found.proof.verdict != "equal" else 0
+
+
+def _next(args: argparse.Namespace) -> str:
+    files = " ".join(f"-f {args.directory}/{name}.yaml" for name in ("labels", "tiers", "sets", "policies"))
+    if args.staged:
+        return f"bascule apply {files}; then :policies shows what it would do, and promotes"
+    return f"bascule policies whatif {files} says what would change; bascule apply {files}"
 
 
 def _row(leftover: Any) -> dict[str, Any]:

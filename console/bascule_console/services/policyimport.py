@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,18 @@ def _read(path: str) -> bytes:
         raise UsageError(f"{path}: cannot be read", error.strerror or str(error), "check the name") from error
 
 
-def write(found: Imported, directory: Path) -> list[Path]:
+def staged(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The documents with every policy as its staged twin: it decides nothing, and the editor shows what it would do."""
+    found = []
+    for document in documents:
+        if document["kind"] == "GlobalNetworkPolicy":
+            spec = {**document["spec"], "stagedAction": "Set"}
+            document = {**document, "kind": "StagedGlobalNetworkPolicy", "spec": spec}
+        found.append(document)
+    return found
+
+
+def write(found: Imported, directory: Path, as_staged: bool = False) -> list[Path]:
     """Write tiers.yaml, sets.yaml, policies.yaml, labels.yaml, report.json and report.html into a new directory.
 
     All or nothing: they are written beside it and moved into place. Raises RefusedError when it exists and holds
@@ -64,7 +76,7 @@ def write(found: Imported, directory: Path) -> list[Path]:
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        for name, text in _files(found).items():
+        for name, text in _files(found, as_staged).items():
             (scratch / name).write_text(text)
         scratch.chmod(0o755)
         os.replace(scratch, directory)
@@ -77,10 +89,11 @@ def write(found: Imported, directory: Path) -> list[Path]:
     return sorted(directory.iterdir())
 
 
-def _files(found: Imported) -> dict[str, str]:
+def _files(found: Imported, as_staged: bool) -> dict[str, str]:
     documents = found.translation.documents
     kinds = {"tiers.yaml": "Tier", "sets.yaml": "GlobalNetworkSet", "policies.yaml": "GlobalNetworkPolicy"}
-    files = {name: _yaml([each for each in documents if each["kind"] == kind]) for name, kind in kinds.items()}
+    parts = {name: [each for each in documents if each["kind"] == kind] for name, kind in kinds.items()}
+    files = {name: _yaml(staged(part) if as_staged else part) for name, part in parts.items()}
     files["labels.yaml"] = _yaml(list(found.translation.vms))
     files["report.json"] = json.dumps(found.as_dict(), indent=1) + "\n"
     files["report.html"] = report.html(found.base, found.translation, found.proof)
