@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One pytest run for each tier; each tier's line at the end says what ran and what was skipped, and why.
-# Two lanes side by side (the console tier waits more than it computes), then the lab alone: its guests want both cores.
+# Three lanes side by side (the console and the lab's API wait more than they compute), then the lab alone: its guests
+# want both cores.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 select='not long'
@@ -14,7 +15,10 @@ tier() {
   if [ "$name" = kernel ]; then
     command=(.venv/bin/python -m tests.kernel)
   else
-    command=(.venv/bin/python -m pytest -q "tests/$name" -m "$select" --durations=3)
+    local where=("tests/$name")
+    [ "$name" = api ] && where=(tests/lab/api)
+    [ "$name" = lab ] && where=(tests/lab --ignore=tests/lab/api)
+    command=(.venv/bin/python -m pytest -q "${where[@]}" -m "$select" --durations=3)
   fi
   echo "== tier $name starts"
   # a job in the background ignores SIGINT, and what it starts too: programs under test must not
@@ -29,6 +33,7 @@ lane() {
 
 lane core kube agent kernel &
 lane console &
+lane api &
 wait
 lane lab
 
@@ -37,7 +42,7 @@ passed=0
 broken=0
 skipped=0
 lines=()
-for name in core kube agent console lab kernel; do
+for name in core kube agent console api lab kernel; do
   echo
   echo "== tier $name"
   cat "$logs/$name"

@@ -10,6 +10,8 @@ from bascule.flows.facets import Facets
 from bascule.flows.filter import read_filter
 from bascule.flows.names import Names, PortId
 from bascule.flows.record import RECORD
+from bascule.flows.scene import Scene
+from bascule.flows.store import Batch, FlowStore
 from bascule.flows.window import Window, kept_by, top
 
 S = 10**9
@@ -56,3 +58,17 @@ def test_another_name_is_counted_anew():
     window.add("a", now, batch([80], 1))
     assert facets.over(window.batches(60, now), Names([]), read_filter("")) == {("vm", ""): 3}
     assert facets.over(window.batches(60, now), Names([PORT]), read_filter("")) == {("vm", "web-1"): 3}
+
+
+def test_rules_have_the_names_their_node_gave_them():
+    store, made = FlowStore(), batch([80], 2)
+    made["rule"] = 7
+    store.add(Batch("a", S, made, (PORT,)))
+    assert [row["rule"] for row in store.recent(5)] == ["7"]
+    store.add(Batch("a", 2 * S, made, (PORT,), rules={7: "default/NetworkPolicy/vms/web ingress[0]"}))
+    assert [row["rule"] for row in store.recent(5, read_filter("rule:*vms/web*"))] == [
+        "default/NetworkPolicy/vms/web ingress[0]"
+    ]
+    node = Scene(made, "a", Names([PORT]), partial=True)
+    assert read_filter("rule:*vms/web*").mask(node).all(), "a node, which knows numbers only, leaves nothing out"
+    assert read_filter("!rule:*vms/web*").mask(node).all()

@@ -221,7 +221,7 @@ def freeze_and_filter(terminal: Terminal) -> None:
     terminal.until("flows of the VLAN are on the screen", lambda: rows(terminal))
     terminal.press("Space")
     terminal.see("frozen")
-    held = rows(terminal)
+    held = painted(terminal)
     assert held and all(" 110 " in line for line in held), terminal.screen()
     terminal.until(
         "flows still come in: freezing does not stop the intake", lambda: "+0 newer" not in terminal.screen()
@@ -231,9 +231,21 @@ def freeze_and_filter(terminal: Terminal) -> None:
     terminal.until("the view runs again", lambda: "frozen" not in terminal.screen())
 
 
+def painted(terminal: Terminal) -> list[str]:
+    """The flows on the screen once the frame that was on its way has been painted: two looks that are alike."""
+    looks: list[list[str]] = [[]]
+
+    def alike() -> bool:
+        looks.append(rows(terminal))
+        return bool(looks[-1]) and looks[-1] == looks[-2]
+
+    terminal.until("the frozen view stands still", alike)
+    return looks[-1]
+
+
 def rows(terminal: Terminal) -> list[str]:
     """The flows on the screen."""
-    return [line for line in terminal.screen().splitlines() if line.endswith("allow")]
+    return [line for line in terminal.screen().splitlines() if "✓ allow" in line]
 
 
 def undo(terminal: Terminal) -> None:

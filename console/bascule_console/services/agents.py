@@ -156,7 +156,8 @@ def decode_batch(agent: AgentTarget, message: Any) -> Batch:
     told = message.ledger
     ledger = Ledger(told.seen, told.sent, dict(told.lost), told.filtered)
     extent = Extent(**{f.name: v for f, v in message.history.ListFields()}) if message.HasField("history") else None
-    return Batch(node, message.time_ns, np.frombuffer(message.records, RECORD), ports, ledger, extent)
+    records = np.frombuffer(message.records, RECORD)
+    return Batch(node, message.time_ns, records, ports, ledger, extent, dict(message.rules))
 
 
 def _port(node: str, port: Any) -> PortId:

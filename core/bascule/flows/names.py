@@ -56,9 +56,14 @@ class Names:
     """Lookup of peers; immutable once made, so a viewer swaps one for the next."""
 
     def __init__(
-        self, ports: Iterable[PortId] = (), gateways: Iterable[Gateway] = (), around: Surroundings | None = None
+        self,
+        ports: Iterable[PortId] = (),
+        gateways: Iterable[Gateway] = (),
+        around: Surroundings | None = None,
+        rules: Mapping[tuple[str, int], str] | None = None,
     ) -> None:
         around = around or Surroundings(tuple(gateways))
+        self._rules = dict(rules or {})
         self.ports: dict[tuple[str, int], PortId] = {}
         self._scoped: dict[tuple[str, int, str], Who] = {}
         self._by_ip: dict[str, dict[str, Who]] = defaultdict(dict)
@@ -85,6 +90,10 @@ class Names:
     def port(self, node: str, ifindex: int) -> PortId:
         """The port a record points at; one without a VM when the node did not name it."""
         return self.ports.get((node, ifindex)) or PortId(node, ifindex)
+
+    def rule(self, node: str, number: int) -> str:
+        """The name of the rule that a node counts under this number; the number when it is not known, "" for none."""
+        return self._rules.get((node, number), str(number)) if number else ""
 
     def peer(self, network: str, vlan: int, ip: str, mac: str) -> str:
         """The name of an end seen on (network, vlan), or its raw address; see `who`."""

@@ -149,6 +149,11 @@ def _vlan(scene: Scene) -> Column:
     return Column(codes, [str(int(each)) for each in found])
 
 
+def _rule(scene: Scene) -> Column:
+    found, codes = np.unique(scene.records["rule"], return_inverse=True)
+    return _fresh(codes, [scene.names.rule(scene.node, int(each)) for each in found])
+
+
 _MAKERS: dict[str, Callable[[Scene], Column]] = {
     **{name: _port(name) for name in ("node", "vm", "nic", "network")},
     "ns": _port("namespace"),
@@ -156,7 +161,7 @@ _MAKERS: dict[str, Callable[[Scene], Column]] = {
     "dir": _number("direction", lambda n: DIRECTIONS.get(n, "unknown")),
     "verdict": _number("verdict", lambda n: VERDICTS.get(n, "unknown")),
     "reason": _number("reason", reason_text),
-    "rule": _number("rule", lambda n: str(n) if n else ""),
+    "rule": _rule,
     "proto": _proto,
     **{f"{side}.port": _number(f"{side}_port", lambda n: str(n) if n else "") for side in ("src", "dst")},
     **{side: _end(side, lambda p: p.who.name) for side in ("src", "dst")},

@@ -8,7 +8,7 @@ ledger's `store-full`: a bounded store may forget, but says how much.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ RATE_TAU_S = 3.0  # an exponential window: steady traffic shows its true rate af
 class Batch:
     """One drain of one node: RECORD-typed `records`, all its ports, its ledger. `time_ns` is CLOCK_REALTIME.
 
-    `extent` comes with what a node's history answered.
+    `extent` comes with what a node's history answered; `rules` names the rule numbers in the records.
     """
 
     node: str
@@ -44,6 +44,7 @@ class Batch:
     ports: tuple[PortId, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     extent: Extent | None = None
+    rules: Mapping[int, str] = field(default_factory=dict)
 
 
 class FlowStore:
@@ -59,6 +60,7 @@ class FlowStore:
         self.ledgers: dict[str, Ledger] = {}
         self.around = Surroundings()
         self._node_ports: dict[str, tuple[PortId, ...]] = {}
+        self._rules: dict[tuple[str, int], str] = {}
         self._slots: dict[tuple[str, bytes], int] = {}
         self._free: list[int] = []
         self._records = np.zeros(0, RECORD)
@@ -96,8 +98,10 @@ class FlowStore:
         """Merge one batch: packets and bytes add up, `first` stays the earliest, `last` the latest."""
         self.version += 1
         self.ledgers[batch.node] = batch.ledger
-        if self._node_ports.get(batch.node) != batch.ports:
+        rules = {(batch.node, number): name for number, name in batch.rules.items()}
+        if self._node_ports.get(batch.node) != batch.ports or not rules.items() <= self._rules.items():
             self._node_ports[batch.node] = batch.ports
+            self._rules |= rules
             self._rename()
         if len(batch.records):
             self.window.add(batch.node, batch.time_ns, batch.records)
@@ -178,7 +182,8 @@ class FlowStore:
         return [(ids, Scene(self._records[ids], node, self.names)) for node, ids in found]
 
     def _rename(self) -> None:
-        self.names = Names((p for ports in self._node_ports.values() for p in ports), around=self.around)
+        every = (p for ports in self._node_ports.values() for p in ports)
+        self.names = Names(every, around=self.around, rules=self._rules)
 
     def _slots_of(self, node: str, records: NDArray[Any]) -> NDArray[np.int64]:
         slots = np.empty(len(records), np.int64)

@@ -15,6 +15,8 @@ from bascule.hostplan import steps as s
 from bascule.hostplan import vlan_aware_model
 from bascule.hostplan.observed import Observed, ObservedLink
 
+FIRST_NEW = 10_000
+
 
 class SimulationError(BasculeError):
     """A step that this node could not execute."""
@@ -60,10 +62,11 @@ def _add(observed: Observed, step: s.Step, *links: ObservedLink) -> Observed:
 
 
 def _next_index(observed: Observed) -> int:
-    """Above every index in sight, as the kernel counts on and does not reuse one at once."""
+    """Above every index in sight and above FIRST_NEW, as the kernel counts on and does not reuse one at once: an index
+    that only a map named, and that a step took out of it, must not become a new link's."""
     entries = [*observed.demux, *((t, i, 0) for i, t, _ in observed.mux), *((t, 0, 0) for t, _ in observed.native)]
     used = {link.index for link in observed.links} | {t for t, _, _ in entries} | {i for _, _, i in entries}
-    return max(used | {i for _, i, _ in entries} | observed.attached, default=0) + 1
+    return max(used | {i for _, i, _ in entries} | observed.attached | {FIRST_NEW}) + 1
 
 
 def _create_bridge(observed: Observed, step: s.CreateBridge) -> Observed:

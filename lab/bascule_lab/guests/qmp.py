@@ -77,6 +77,8 @@ class Qmp:
     async def execute(self, name: str, **arguments: object) -> Any:
         """Run a QMP command; underscores in argument names stand for hyphens. Raises GuestError."""
         sent = {key.replace("_", "-"): value for key, value in arguments.items()}
+        if self._client is None:
+            raise GuestError(f"QEMU cannot be asked for {name}", "the connection is closed", "it has ended")
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 return await self._client.execute(name, sent)

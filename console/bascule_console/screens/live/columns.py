@@ -8,6 +8,7 @@ from bascule_console.widgets.columns import Column
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.units import count, size
 
+PROFILE = "Profile/"
 _TONES = {"allow": "good", "deny": "deny", "drop": "bad"}
 
 
@@ -59,7 +60,8 @@ def flow_columns(glyphs: Glyphs) -> list[Column[FlowLine]]:
 
     def verdict(line: FlowLine) -> str:
         row = line.row
-        words = " ".join(part for part in (row["verdict"], row["reason"], row["rule"]) if part)
+        rule = "" if row["rule"].startswith(PROFILE) else row["rule"]  # the default: nothing selects the NIC
+        words = " ".join(part for part in (row["verdict"], row["reason"], rule) if part)
         return f"{symbols[flow_tone(line)]} {words}"
 
     def port(line: FlowLine) -> str:
