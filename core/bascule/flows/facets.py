@@ -17,6 +17,7 @@ from bascule.flows.filter import Filter
 from bascule.flows.names import Names
 from bascule.flows.scene import Scene
 
+AT_ONCE = 4096  # records whose columns are in memory at a time: a first batch may hold a hundred thousand ends
 Counts = Counter[tuple[str, str]]
 """Frames by (column, value)."""
 
@@ -42,7 +43,9 @@ class Facets:
             self._total.subtract(self._counted.pop(gone)[1])
         for identity in present.keys() - self._counted.keys():
             node, records = present[identity]
-            counts = self._count(Scene(records, node, names), wanted)
+            counts: Counts = Counter()
+            for start in range(0, len(records), AT_ONCE):
+                counts.update(self._count(Scene(records[start : start + AT_ONCE], node, names), wanted))
             self._counted[identity] = records, counts  # the array is held, so that its id is not given to another
             self._total.update(counts)
         self._total = +self._total

@@ -69,13 +69,13 @@ class Row(TypedDict):
     flags: str
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def ip_text(raw: bytes) -> str:
     """Four bytes as a dotted address."""
     return ".".join(map(str, raw))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def mac_text(raw: bytes) -> str:
     """Six bytes as a lower-case colon address."""
     return raw.hex(":")
