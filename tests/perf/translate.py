@@ -91,7 +91,7 @@ def _group(at: int, apps: int, draw: random.Random) -> dict[str, Any]:
                 "value": value}  # fmt: skip
 
     both = {"resource_type": "ConjunctionOperator", "conjunction_operator": "AND"}
-    if at % 10 == 0:
+    if at % 100 == 0:
         nets = [f"172.{draw.randint(16, 31)}.{draw.randint(0, 255)}.0/{draw.randint(20, 28)}" for _ in range(4)]
         expression = [{"resource_type": "IPAddressExpression", "ip_addresses": nets}]
     elif at % 10 == 1:
@@ -112,7 +112,7 @@ def _service(at: int, draw: random.Random) -> dict[str, Any]:
 def _rule(name: str, number: int, draw: random.Random) -> dict[str, Any]:
     def side() -> list[str]:
         return (
-            ["ANY"] if draw.random() < 0.03 else [f"{GROUP}{draw.randrange(GROUPS)}" for _ in range(draw.randint(1, 3))]
+            ["ANY"] if draw.random() < 0.01 else [f"{GROUP}{draw.randrange(GROUPS)}" for _ in range(draw.randint(1, 3))]
         )
 
     return {
@@ -122,7 +122,7 @@ def _rule(name: str, number: int, draw: random.Random) -> dict[str, Any]:
         "action": draw.choice(["ALLOW", "ALLOW", "ALLOW", "DROP"]),
         "source_groups": side(),
         "destination_groups": side(),
-        "sources_excluded": draw.random() < 0.02,
+        "sources_excluded": draw.random() < 0.005,
         "services": ["ANY"] if draw.random() < 0.1 else [f"{SERVICE}{draw.randrange(60)}" for _ in range(2)],
     }
 

@@ -16,7 +16,7 @@ from bascule.policy.compile import Compiler
 from bascule.policy.endpoints import Endpoint, Key
 from bascule.policy.layout import ALLOW as ROW_ALLOW
 from bascule.policy.layout import DENY as ROW_DENY
-from bascule.policy.layout import LOG, NOT_PROTO, PASS
+from bascule.policy.layout import LOG, NOT_PROTO, PASS, Limits
 from bascule.policy.model import PolicySet
 from bascule.translate.calico import Translation
 from bascule.translate.members import Membership
@@ -89,7 +89,8 @@ class NewSide:
     def __init__(self, base: RuleBase, translation: Translation, world: World) -> None:
         self.endpoints = [endpoint(base, at, translation) for at in range(len(base.nics))]
         self.policies = PolicySet.of(translation.documents)
-        self._compiler = Compiler()
+        # rows are a limit of each NIC, prefixes one of each node: which NICs share a node is not known here
+        self._compiler = Compiler(Limits(prefixes=1 << 31))
         self._compiler.load(self.policies, self.endpoints)
         self.refused: dict[Key, str] = dict(self._compiler.refused)
         self._world = world
