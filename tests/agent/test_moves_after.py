@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from tests_clock import FakeClock
 
 from bascule.continuity import load_schema
 from bascule.errors import UnreachableError
@@ -20,38 +20,6 @@ from bascule_agent.moves import Extras, MoveTracker, PortFrame, PortMoved, Sourc
 
 MS = 1_000_000
 MAC, IP, UID = "52:54:00:00:6e:01", "10.110.0.11", "uid-1"
-
-
-class FakeClock:
-    """Time that passes only when told to."""
-
-    def __init__(self) -> None:
-        self.ns = 1_790_000_000_000 * MS
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._count = 0
-
-    def now_ns(self) -> int:
-        return self.ns
-
-    async def sleep(self, seconds: float) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._count += 1
-        heapq.heappush(self._sleepers, (self.ns + round(seconds * 1e9), self._count, future))
-        await future
-
-    async def advance(self, seconds: float) -> None:
-        end = self.ns + round(seconds * 1e9)
-        await self._run()
-        while self._sleepers and self._sleepers[0][0] <= end:
-            self.ns, _, future = heapq.heappop(self._sleepers)
-            if not future.done():
-                future.set_result(None)
-            await self._run()
-        self.ns = end
-
-    async def _run(self) -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
 
 
 class Wire:

@@ -11,7 +11,8 @@ from bascule.policy.flow import Flow
 from bascule.policy.model import PolicySet
 from bascule.policy.verdict import Judge
 from bascule.translate.calico import translate
-from bascule.translate.load import File, RuleFileError, load
+from bascule.translate.errors import RuleFileError
+from bascule.translate.load import File, load
 from bascule.translate.model import RuleBase
 from bascule.translate.proof import EQUAL, prove
 from bascule.translate.report import as_dict, html

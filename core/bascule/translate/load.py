@@ -10,16 +10,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bascule.errors import UsageError
+from bascule.translate.errors import RuleFileError
 from bascule.translate.model import RuleBase
 
 MAX_BYTES = 256 << 20
 File = tuple[str, bytes]
 """Name and contents."""
-
-
-class RuleFileError(UsageError):
-    """A file of rules that cannot be read; the message begins with its name."""
 
 
 def load(files: Sequence[File], kind: str = "") -> RuleBase:

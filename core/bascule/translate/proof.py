@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bascule.translate.addresses import address_text
 from bascule.translate.atoms import (
     Bits,
     ServiceAtom,
@@ -220,8 +221,3 @@ def _packet(base: RuleBase, world: World, at: int, cell: _Cell) -> Packet:
     ends = (point.address, cell.address) if point.direction == OUT else (cell.address, point.address)
     atom = cell.service
     return Packet(vm, nic.name, point.direction, *ends, atom.protocol, atom.source, atom.destination)
-
-
-def address_text(address: int) -> str:
-    """An IPv4 address as text."""
-    return ".".join(map(str, address.to_bytes(4, "big")))

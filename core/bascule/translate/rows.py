@@ -18,6 +18,7 @@ from bascule.policy.layout import ALLOW as ROW_ALLOW
 from bascule.policy.layout import DENY as ROW_DENY
 from bascule.policy.layout import LOG, NOT_PROTO, PASS, Limits
 from bascule.policy.model import PolicySet
+from bascule.translate.addresses import address_text
 from bascule.translate.calico import Translation
 from bascule.translate.members import Membership
 from bascule.translate.model import ALLOW, EVERYTHING, IN, JUMP, OUT, Peers, Rule, RuleBase
@@ -151,5 +152,5 @@ def endpoint(base: RuleBase, at: int, translation: Translation) -> Endpoint:
     nad = translation.nads.get(nic.segment)
     if nad:
         labels["projectcalico.org/network-attachment"] = nad
-    ips = tuple(".".join(map(str, address.to_bytes(4, "big"))) for address in nic.addresses)
+    ips = tuple(map(address_text, nic.addresses))
     return Endpoint("default", f"virt-launcher-{nic.vm}", nic.name, nic.vm, nic.name, "old", 0, ips, labels)

@@ -6,13 +6,13 @@ A list of expressions alternates with conjunctions; AND binds tighter than OR. W
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bascule.policy import intervals
 from bascule.policy.intervals import Range
 from bascule.resources.read import items, mapping, strings, text
+from bascule.translate.addresses import address_range
 from bascule.translate.members import holds
 from bascule.translate.model import (
     Addresses,
@@ -206,16 +206,3 @@ def _joined(parts: list[Expression], kind: type[Both] | type[Either]) -> Express
     if not parts:
         return Nothing()
     return parts[0] if len(parts) == 1 else kind(tuple(parts))
-
-
-def address_range(value: str) -> Range | None:
-    """`10.0.0.1`, `10.0.0.0/24` or `10.0.0.1-10.0.0.9` as a range; None for anything else, IPv6 too."""
-    low, dash, high = value.strip().partition("-")
-    try:
-        if dash:
-            first, last = int(ipaddress.IPv4Address(low.strip())), int(ipaddress.IPv4Address(high.strip()))
-            return (first, last) if first <= last else None
-        net = ipaddress.IPv4Network(low, strict=False)
-    except ValueError:
-        return None
-    return int(net.network_address), int(net.broadcast_address)

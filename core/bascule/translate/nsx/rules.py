@@ -7,6 +7,7 @@ from typing import Any
 
 from bascule.policy import intervals
 from bascule.resources.read import integer, items, strings, text
+from bascule.translate.addresses import address_range
 from bascule.translate.model import (
     ALLOW,
     ANYONE,
@@ -24,7 +25,6 @@ from bascule.translate.model import (
 )
 from bascule.translate.notes import ERROR, INFO, WARNING, Notes
 from bascule.translate.nsx.collect import Found, parts
-from bascule.translate.nsx.groups import address_range
 from bascule.translate.nsx.services import Services
 
 CATEGORIES = ("Emergency", "Infrastructure", "Environment", "Application")

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from bascule.translate.load import RuleFileError
+from bascule.translate.errors import RuleFileError
 
 _MOST = 200_000
 

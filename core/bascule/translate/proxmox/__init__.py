@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from bascule.policy import intervals
 from bascule.policy.intervals import Range, Ranges
+from bascule.translate.addresses import address_range
 from bascule.translate.model import (
     ANYONE,
     IN,
@@ -26,7 +27,6 @@ from bascule.translate.model import (
     Stage,
 )
 from bascule.translate.notes import ERROR, INFO, WARNING, Notes
-from bascule.translate.nsx.groups import address_range
 from bascule.translate.proxmox.guests import Guest, read_guest, vmid
 from bascule.translate.proxmox.rules import ACTIONS, BadRuleError, Parsed, parse_rule
 from bascule.translate.proxmox.sections import FirewallFile, Line, parse
