@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests_clock import StoppedClock
 from textual._context import active_app
 
 from bascule.continuity import Change, Nic, Probe, Record
@@ -205,19 +206,6 @@ class Scene:
 def scene() -> Scene:
     """An empty store with the means to fill it."""
     return Scene()
-
-
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests_clock import StoppedClock
 from tests_policy_world import DOCUMENTS, address, pod
 from textual.pilot import Pilot
 
@@ -21,19 +22,6 @@ from bascule_console.store.vms import ATTACHMENTS, VMIS, VMS
 
 SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
 Compare = Callable[..., bool]
-
-
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
 
 
 @pytest.fixture

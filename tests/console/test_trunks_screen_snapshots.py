@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests_clock import StoppedClock
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -48,22 +49,6 @@ STEPS = [
     ),
     ("tc filter add dev trunk0 ingress bpf trunk_in", "tc filter delete dev trunk0 ingress bpf trunk_in"),
 ]
-
-
-class StoppedClock:
-    """Snapshots must not show how fast this machine is, nor when the test ran."""
-
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-
-    def thread_time(self) -> float:
-        return 0.0
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def time_ns(self) -> int:
-        return self._now_ns
 
 
 def network() -> dict[str, Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from tests_lab import BIN, PREFIX, STATE, Lab, until
+from tests_terminal import Terminal
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -52,37 +52,8 @@ def node() -> str:
     return found
 
 
-class Terminal:
-    """One tmux server of our own with one window."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def tmux(self, *arguments: str) -> str:
-        command = ["tmux", "-L", self._name, "-f", "/dev/null", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    def start(self, command: str) -> None:
-        self.tmux("new-session", "-d", "-x", "120", "-y", "36", "-s", "t", "sh")
-        self.tmux("send-keys", "-t", "t", f"{command}; echo ended with $?", "Enter")
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.tmux("send-keys", "-t", "t", key)
-
-    def type(self, text: str) -> None:
-        self.tmux("send-keys", "-t", "t", "-l", text)
-
-    def screen(self) -> str:
-        return self.tmux("capture-pane", "-p", "-t", "t")
-
-    def see(self, words: str, seconds: float = 30.0) -> str:
-        """Wait for the words; returns the screen they stand on."""
-        deadline = time.monotonic() + seconds
-        while words not in (shown := self.screen()):
-            assert time.monotonic() < deadline, f"{words!r} did not come up:\n{shown}"
-            time.sleep(0.1)
-        return shown
+class Console(Terminal):
+    """The terminal with the console in it. `goto` types without waiting: keys in a burst must all arrive."""
 
     def until(self, what: str, probe: Callable[[], Any]) -> None:
         """`until` that shows what stands on the screen instead."""
@@ -111,22 +82,22 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(lab: Lab) -> Iterator[Terminal]:
+def terminal(lab: Lab) -> Iterator[Console]:
     """A terminal; afterwards neither the Network nor the second NIC is left, whatever happened."""
     if shutil.which("tmux") is None:
         pytest.skip("needs tmux")
-    found, before = Terminal(TMUX), curl(f"{VMS}/{VM}")["spec"]
+    found, before = Console(TMUX), curl(f"{VMS}/{VM}")["spec"]
     try:
         yield found
     finally:
-        subprocess.run(["tmux", "-L", TMUX, "kill-server"], capture_output=True)
+        found.close()
         curl(f"{NETWORKS}/{NAME}", "-X", "DELETE")
         if len(nics()) > 1:
             whole = json.dumps({**curl(f"{VMS}/{VM}"), "spec": before})
             curl(f"{VMS}/{VM}", "-X", "PUT", "-H", "Content-Type: application/json", "-d", whole)
 
 
-def test_an_hour_at_the_console(lab: Lab, terminal: Terminal, tmp_path: Path) -> None:
+def test_an_hour_at_the_console(lab: Lab, terminal: Console, tmp_path: Path) -> None:
     terminal.start(f"env -u COLUMNS -u LINES XDG_STATE_HOME={tmp_path} {BIN / 'bascule'} --lab")
     terminal.see("✓ Running")
     running = len([guest for guest in lab.status()["guests"] if guest["state"] == "running"])
@@ -147,7 +118,7 @@ def test_an_hour_at_the_console(lab: Lab, terminal: Terminal, tmp_path: Path) ->
     assert chain.returncode == 0
 
 
-def make_and_edit(terminal: Terminal) -> None:
+def make_and_edit(terminal: Console) -> None:
     """A Network through the form; what the agents say of it comes back on the same screen; then one VLAN more."""
     terminal.goto("networks", "Networks")
     terminal.see("dc1")
@@ -181,7 +152,7 @@ def make_and_edit(terminal: Terminal) -> None:
     terminal.see("10.31.0.0/24")
 
 
-def attach(terminal: Terminal) -> None:
+def attach(terminal: Console) -> None:
     """A second NIC, on VLAN 110."""
     assert nics() == ["vms/vlan-100"]
     terminal.goto("vms", "VMs")
@@ -194,7 +165,7 @@ def attach(terminal: Terminal) -> None:
     until("the NIC is there", lambda: nics() == ["vms/vlan-100", "vms/vlan-110"])
 
 
-def move(terminal: Terminal) -> None:
+def move(terminal: Console) -> None:
     """A live move with its record."""
     before = node()
     terminal.see("› VMs")
@@ -213,7 +184,7 @@ def move(terminal: Terminal) -> None:
     terminal.until("the record is closed", lambda: "esc close" not in terminal.screen())
 
 
-def freeze_and_filter(terminal: Terminal) -> None:
+def freeze_and_filter(terminal: Console) -> None:
     """Flows of one VLAN, held while more come."""
     terminal.goto("flows", "Flows")
     terminal.see("following")
@@ -231,7 +202,7 @@ def freeze_and_filter(terminal: Terminal) -> None:
     terminal.until("the view runs again", lambda: "frozen" not in terminal.screen())
 
 
-def painted(terminal: Terminal) -> list[str]:
+def painted(terminal: Console) -> list[str]:
     """The flows on the screen once the frame that was on its way has been painted: two looks that are alike."""
     looks: list[list[str]] = [[]]
 
@@ -243,12 +214,12 @@ def painted(terminal: Terminal) -> list[str]:
     return looks[-1]
 
 
-def rows(terminal: Terminal) -> list[str]:
+def rows(terminal: Console) -> list[str]:
     """The flows on the screen."""
     return [line for line in terminal.screen().splitlines() if "✓ allow" in line]
 
 
-def undo(terminal: Terminal) -> None:
+def undo(terminal: Console) -> None:
     """The newest change is the NIC; the one before it the edit."""
     terminal.goto("journal", "Journal")
     terminal.see(f"VirtualMachine/vms/{VM}")
@@ -264,7 +235,7 @@ def undo(terminal: Terminal) -> None:
     terminal.see("undone by #5")
 
 
-def delete(terminal: Terminal) -> None:
+def delete(terminal: Console) -> None:
     """The Network goes, since nothing hangs on it."""
     terminal.goto("networks", "Networks")
     terminal.see(NAME)

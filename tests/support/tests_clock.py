@@ -1,4 +1,4 @@
-"""Time for tests: it passes only when it is told to."""
+"""Time for tests: it stands still, or passes only when it is told to."""
 
 from __future__ import annotations
 
@@ -38,3 +38,19 @@ class FakeClock:
     async def _run(self) -> None:
         for _ in range(20):
             await asyncio.sleep(0)
+
+
+class StoppedClock:
+    """Snapshots must not show how fast this machine is, nor when the test ran."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+
+    def thread_time(self) -> float:
+        return 0.0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def time_ns(self) -> int:
+        return self._now_ns

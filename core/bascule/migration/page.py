@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
+from bascule.htmlpage import page, table, text
 from bascule.migration.checks import ERROR, OK, UNKNOWN, WARNING
 from bascule.migration.compare import Row
 from bascule.migration.readiness import Assessment, Judged
-from bascule.text import escape as visible
 
 _HEADLINES = {
     ERROR: "No: some checks have errors",
@@ -25,8 +24,8 @@ def html(found: Assessment, changes: Sequence[Row] | None = None) -> str:
     """The page; `changes` is bascule.migration.compare's, None when nothing is compared."""
     counts = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in (ERROR, WARNING, UNKNOWN, OK))
     ready = sum(1 for _, verdict in found.vms.values() if verdict != ERROR)
-    sources = _text(", ".join(found.sources) or "none")
-    summary = f"{len(found.judged)} checks on {len(found.vms)} VMs, {_text(found.at)}: {counts}. "
+    sources = text(", ".join(found.sources) or "none")
+    summary = f"{len(found.judged)} checks on {len(found.vms)} VMs, {text(found.at)}: {counts}. "
     summary += f"{ready} VMs have no error. Sources: {sources}."
     listed = [each for each in found.judged if each.results]
     parts = [
@@ -34,7 +33,7 @@ def html(found: Assessment, changes: Sequence[Row] | None = None) -> str:
         f"<p>{summary}</p>",
         *([] if changes is None else ["<h2>What changed</h2>", _changes(changes)]),
         "<h2>Four questions</h2>",
-        _table(
+        table(
             ("", "Question", "Answer", "Evidence", "VMs"),
             [
                 (
@@ -49,14 +48,14 @@ def html(found: Assessment, changes: Sequence[Row] | None = None) -> str:
             [UNKNOWN if each.answer.startswith("unknown") else "" for each in found.questions],
         ),
         "<h2>Checks</h2>",
-        _table(
+        table(
             ("", "Check", "Verdict", "Evidence"),
             [(_SIGNS[each.verdict], each.check.title, each.verdict, each.evidence) for each in _worst(found.judged)],
             [each.verdict for each in _worst(found.judged)],
         ),
         *(part for each in _worst(listed) for part in _details(each)),
     ]
-    return _PAGE.format(title="Bascule: ready to move?", body="\n".join(parts))
+    return page("Bascule: ready to move?", parts, _STYLE)
 
 
 def _worst(judged: Sequence[Judged]) -> list[Judged]:
@@ -67,14 +66,14 @@ def _worst(judged: Sequence[Judged]) -> list[Judged]:
 def _details(judged: Judged) -> list[str]:
     rows = [(_SIGNS[each.verdict], each.object, each.evidence, each.fix) for each in judged.results[:MOST]]
     more = len(judged.results) - MOST
-    head = f"<h3>{_text(judged.check.title)} <code>{_text(judged.check.id)}</code></h3>"
-    table = _table(("", "Of", "Evidence", "What to do"), rows, [each.verdict for each in judged.results[:MOST]])
-    return [head, table, f"<p>and {more} more: they are in the JSON.</p>" if more > 0 else ""]
+    head = f"<h3>{text(judged.check.title)} <code>{text(judged.check.id)}</code></h3>"
+    listed = table(("", "Of", "Evidence", "What to do"), rows, [each.verdict for each in judged.results[:MOST]])
+    return [head, listed, f"<p>and {more} more: they are in the JSON.</p>" if more > 0 else ""]
 
 
 def _changes(changes: Sequence[Row]) -> str:
     rows = [(each["change"], each["check"], each["object"], each["before"], each["after"]) for each in changes[:MOST]]
-    return _table(("Change", "Check", "Of", "Before", "Now"), rows, [each["after"] for each in changes[:MOST]])
+    return table(("Change", "Check", "Of", "Before", "Now"), rows, [each["after"] for each in changes[:MOST]])
 
 
 def _sign(answer: str) -> str:
@@ -85,37 +84,10 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str]) -> str:
-    if not rows:
-        return "<p>Nothing.</p>"
-    head = "".join(f"<th>{_text(title)}</th>" for title in titles)
-    body = "\n".join(
-        f'<tr class="{kind}">' + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>"
-        for row, kind in zip(rows, classes, strict=True)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _text(value: str) -> str:
-    return "<br>".join(escape(visible(line)) for line in value.split("\n"))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: #1c1f23; }}
-table {{ border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; font-size: 14px; }}
-th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #d5d9de;
-          overflow-wrap: break-word; max-width: 34rem; }}
-th {{ border-bottom: 2px solid #8a929b; }}
-td:first-child {{ font-weight: 700; }}
-tr.error td:first-child {{ color: #a4161a; }}
-tr.warning td:first-child {{ color: #8a5300; }}
-tr.unknown td:first-child {{ color: #3d4f9f; }}
-tr.ok td:first-child {{ color: #22663b; }}
-code {{ background: #f3f5f7; padding: .1rem .3rem; font-size: 13px; font-weight: 400; }}
-</style></head><body>
-{body}
-</body></html>
+_STYLE = """
+th, td { overflow-wrap: break-word; max-width: 34rem; }
+td:first-child { font-weight: 700; }
+tr.unknown td:first-child { color: #3d4f9f; }
+tr.ok td:first-child { color: #22663b; }
+code { background: #f3f5f7; padding: .1rem .3rem; font-size: 13px; font-weight: 400; }
 """

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from html import escape
 from typing import Any
 
-from bascule.text import escape as visible
+from bascule.htmlpage import page, table, text
 from bascule.translate.calico import Translation
 from bascule.translate.model import RuleBase
 from bascule.translate.proof import Proof
@@ -78,17 +77,17 @@ def html(base: RuleBase, translation: Translation, proof: Proof | None) -> str:
     carried = sum(1 for rule in found["rules"] if rule["policies"])
     counts = {each: sum(1 for one in found["leftovers"] if one["severity"] == each) for each in _SEVERITIES}
     proven = (
-        "<p>not asked for (--prove)</p>" if proof is None else f"<pre>{_text(chr(10).join(verdict_lines(proof)))}</pre>"
+        "<p>not asked for (--prove)</p>" if proof is None else f"<pre>{text(chr(10).join(verdict_lines(proof)))}</pre>"
     )
     parts = [
-        f"<h1>Old firewall rules ({_text(base.source)}) on Calico policies</h1>",
+        f"<h1>Old firewall rules ({text(base.source)}) on Calico policies</h1>",
         f"<p>{carried} of {len(found['rules'])} rules carried by {found['documents']} objects,",
         f"for {found['vms']} VMs.</p>",
         f"<p>Left over: {counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes.</p>",
         "<h2>Proof</h2>",
         proven,
         "<h2>What is left to do</h2>",
-        _table(
+        table(
             ("", "Rule", "What", "Effect", "What to do", "Place"),
             [
                 (_SIGNS[each["severity"]], each["rule"], each["what"], each["effect"], each["todo"], each["position"])
@@ -97,7 +96,7 @@ def html(base: RuleBase, translation: Translation, proof: Proof | None) -> str:
             [each["severity"] for each in found["leftovers"]],
         ),
         "<h2>Every old rule</h2>",
-        _table(
+        table(
             ("Stage", "Section", "Rule", "Action", "Carried by", "Place"),
             [
                 (
@@ -113,7 +112,7 @@ def html(base: RuleBase, translation: Translation, proof: Proof | None) -> str:
             ["" if rule["policies"] or rule["disabled"] else "warning" for rule in found["rules"]],
         ),
     ]
-    return _PAGE.format(title=_text(f"Old firewall rules ({base.source})"), body="\n".join(parts))
+    return page(f"Old firewall rules ({base.source})", parts, _STYLE)
 
 
 def _carried(rule: dict[str, Any]) -> str:
@@ -122,34 +121,7 @@ def _carried(rule: dict[str, Any]) -> str:
     return "\n".join(rule["policies"]) or "nothing: see above"
 
 
-def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]], classes: list[str]) -> str:
-    if not rows:
-        return "<p>Nothing.</p>"
-    head = "".join(f"<th>{_text(title)}</th>" for title in titles)
-    body = "\n".join(
-        f'<tr class="{kind}">' + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>"
-        for row, kind in zip(rows, classes, strict=True)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _text(value: str) -> str:
-    return "<br>".join(escape(visible(line)) for line in value.split("\n"))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: #1c1f23; }}
-table {{ border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; font-size: 14px; }}
-th, td {{ text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #d5d9de; }}
-td:last-child, td:nth-child(5) {{ overflow-wrap: anywhere; }}
-th {{ border-bottom: 2px solid #8a929b; }}
-tr.error td:first-child {{ color: #a4161a; font-weight: 700; }}
-tr.warning td:first-child {{ color: #8a5300; font-weight: 700; }}
-pre {{ background: #f3f5f7; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }}
-</style></head><body>
-{body}
-</body></html>
+_STYLE = """
+td:last-child, td:nth-child(5) { overflow-wrap: anywhere; }
+pre { background: #f3f5f7; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
 """
