@@ -60,6 +60,7 @@ class State:
     admitted_s: int = 0
     error: str = ""
     asked: bool = False
+    address: str = ""  # of the source's agent: looked up before the cut-over, when nobody waits for it
 
     def document(self) -> dict[str, Any]:
         return {
@@ -121,9 +122,9 @@ class Handovers:
         before, entered, error = time.monotonic(), 0, ""
         for target in self.targets(uid):
             try:
-                entered += await self._one(state.source, target, last)
+                entered += await self._one(state, target, last)
             except (BasculeError, OSError, ValueError) as problem:
-                error = str(problem)
+                error, state.address = str(problem), ""
                 log.warning("hand-over of %s from %s: %s", target.nic.mac, state.source, problem)
         done = {"connections": entered, "ms": round((time.monotonic() - before) * 1e3, 1)} if not error else None
         if last:
@@ -136,10 +137,11 @@ class Handovers:
         failed = last and not (state.at_ready or state.at_first_frame)
         self.note(uid, state.document(), state.error if failed else "")
 
-    async def _one(self, source: str, target: Target, last: bool) -> int:
-        address = agent_target(await self.read_node(source))
+    async def _one(self, state: State, target: Target, last: bool) -> int:
+        if not state.address:
+            state.address = agent_target(await self.read_node(state.source))
         request = pb.HandoverRequest(mac=target.nic.mac, vlan=target.nic.vlan, last=last)
-        reply = await self.pull(address, request, PULL_SECONDS)
+        reply = await self.pull(state.address, request, PULL_SECONDS)
         return await self.arrivals.take_over(target.ifindex, reply.json, reply.connections, last)
 
     async def _settle(self, uid: str, state: State, last: bool) -> None:

@@ -37,6 +37,7 @@ class Far:
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
         self.asked: list[bool] = []
+        self.read = 0
         self.taken: list[tuple[int, str, bytes, bool]] = []
         self.admitted: list[int] = []
         self.notes: list[tuple[str, dict, str]] = []
@@ -59,6 +60,7 @@ class Far:
 
 async def run(far: Far) -> Handovers:
     async def node(name: str) -> dict:
+        far.read += 1
         return {"metadata": {"name": name, "annotations": {"bascule.dev/agent": '{"target":"unix:/x"}'}}}
 
     found = Handovers("node2", far.pull, far, lambda uid: [Target(NIC, 7)], node, lambda *told: far.notes.append(told))
@@ -76,6 +78,7 @@ async def test_it_is_pulled_when_the_target_is_ready_and_again_at_the_first_fram
     far = Far(3, 1)
     await run(far)
     assert far.asked == [False, True]
+    assert far.read == 1, "nobody asks the API at the cut-over"
     assert [(ifindex, len(handed), last) for ifindex, _, handed, last in far.taken] == [(7, 3, False), (7, 1, True)]
     uid, told, problem = far.notes[-1]
     assert (uid, problem, told["admitted_s"]) == ("u1", "", 0)
@@ -96,6 +99,7 @@ async def test_a_source_that_answers_the_second_time_is_enough():
     far = Far(UnreachableError("node1: busy"), 2)
     await run(far)
     assert far.admitted == [FOREVER, 0]
+    assert far.read == 2, "an agent that did not answer may be another one by now"
     assert far.notes[-1][1]["admitted_s"] == 0 and far.notes[-1][2] == ""
 
 
