@@ -43,7 +43,8 @@ def give(objects: Objects, ifindex: int, handed: bytes) -> int:
     now = np.uint64(time.monotonic_ns())
     rows["state"]["seen"] = now - np.minimum(rows["state"]["seen"], now)
     keys, states = objects.rows("conntrack")
-    here = dict(zip((key.tobytes() for key in keys), states["seen"].tolist(), strict=True))
+    mine = keys["ifindex"] == ifindex  # a node may know thousands of others, and this runs while the VM is cutting over
+    here = dict(zip((key.tobytes() for key in keys[mine]), states["seen"][mine].tolist(), strict=True))
     younger = [here.get(row["key"].tobytes(), -1) < int(row["state"]["seen"]) for row in rows]
     rows = rows[np.array(younger, bool)]
     if len(rows):
