@@ -51,6 +51,9 @@ def test_a_nic_that_nothing_selects_is_allowed_by_its_profile() -> None:
     program = compiled().programs[key(1)]
     for rows in (program.ingress, program.egress):
         assert [int(action) for action in rows["action"]] == [ALLOW]
+    assert program.passes_all
+    chosen = compiled(policy("db", "app == 'db'", FROM_WEB)).programs
+    assert {number: chosen[key(number)].passes_all for number in (1, 2, 3)} == {1: True, 2: False, 3: True}
 
 
 def test_rows_sets_and_rule_names_of_one_policy() -> None:

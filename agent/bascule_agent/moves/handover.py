@@ -1,5 +1,6 @@
 """A NIC's connections and counters come along when it moves: pulled from the source's agent when the target is ready,
-and again at the VM's first frame here, when the source has seen the last of it.
+and again at the VM's first frame here, when the source has seen the last of it (a second later where no policy selects
+the NIC: then nothing depends on it, and the cut-over has the machine for itself).
 
 Policy at the target holds from the beginning; what is pulled only spares established connections to be judged as new
 ones. Where nothing could be pulled, mid-stream TCP is admitted for 30 s from the first frame on.
@@ -27,6 +28,8 @@ ADMIT_SECONDS = 30
 FOREVER = 2**64 - 1
 READY = ("TargetReady", "Running")
 LIMIT = 256
+LATER_SECONDS = 1.0
+"""After its first frame the VM's sessions are waking up; where no policy judges them, the second pull can wait."""
 
 
 class Pull(Protocol):
@@ -38,6 +41,7 @@ class Pull(Protocol):
 class Arrivals(Protocol):
     """What policy does with what is pulled (bascule_agent.policy.policies.Policies)."""
 
+    def judges(self, ifindex: int) -> bool: ...
     async def take_over(self, ifindex: int, told: str, handed: bytes, last: bool) -> int: ...
     async def admit_streams(self, ifindex: int, until_ns: int) -> None: ...
 
@@ -85,6 +89,7 @@ class Handovers:
     targets: Callable[[str], list[Target]]
     read_node: Callable[[str], Awaitable[Mapping[str, Any]]]
     note: Note
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _states: dict[str, State] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -105,7 +110,7 @@ class Handovers:
         """The VM's first frame has come to its port here."""
         state = self._states.get(uid)
         if state is not None and state.at_first_frame is None:
-            self._spawn(self._all(uid, state, last=True))
+            self._spawn(self._last(uid, state))
 
     async def close(self) -> None:
         """Stop pulling."""
@@ -117,6 +122,11 @@ class Handovers:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _last(self, uid: str, state: State) -> None:
+        if state.at_ready and not any(self.arrivals.judges(target.ifindex) for target in self.targets(uid)):
+            await self.sleep(LATER_SECONDS)
+        await self._all(uid, state, last=True)
 
     async def _all(self, uid: str, state: State, last: bool) -> None:
         before, entered, error = time.monotonic(), 0, ""

@@ -132,6 +132,14 @@ class Policies:
         key = self._ifindexes.get(ifindex)
         return await self._in_thread(self._hand_over, ifindex, dict(self._hits.of(key)) if key else {})
 
+    def judges(self, ifindex: int) -> bool:
+        """May what is known of connections matter at a port here? Not where everything is allowed anyway."""
+        key = self._ifindexes.get(ifindex)
+        nic = self._enforcer.nics.get(key) if key else None
+        if nic is None or nic.program is None:
+            return True
+        return nic.program.staged is not None or not nic.program.enforced.passes_all
+
     async def take_over(self, ifindex: int, told: str, handed: bytes, last: bool) -> int:
         """Enter what another node handed over; counters with the last piece. How many connections came."""
         entered, hits = await self._in_thread(self._take_over, ifindex, told, handed)

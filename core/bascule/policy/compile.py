@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bascule.policy.blocks import Blocks
 from bascule.policy.endpoints import Endpoint, Key
 from bascule.policy.ids import RuleIds, SetIds
-from bascule.policy.layout import ACTIONS, ANY_SET, PASS, ROW, Limits, RuleName
+from bascule.policy.layout import ACTIONS, ALLOW, ANY_SET, PASS, ROW, Limits, RuleName
 from bascule.policy.model import Identity, PolicySet
 from bascule.policy.verdict import DEFAULT_PROFILE, END_OF_TIER, PROFILE
 from bascule.resources.policy import EGRESS, INGRESS, Policy
@@ -35,6 +35,11 @@ class Program:
     ingress: NDArray[Any]
     egress: NDArray[Any]
     sets: frozenset[int]
+
+    @property
+    def passes_all(self) -> bool:
+        """Is everything allowed by the first row, in both directions: does no policy select the endpoint?"""
+        return all(len(rows) == 1 and rows["action"][0] == ALLOW for rows in (self.ingress, self.egress))
 
     def same(self, other: Program | None) -> bool:
         """Are the rows those of the other program?"""

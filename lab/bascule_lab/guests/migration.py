@@ -87,7 +87,8 @@ class _Move:
         await self._source.capabilities(events=True, return_path=True, x_ignore_shared=False, postcopy_ram=True)
         await self._source.execute(
             "migrate-set-parameters",
-            max_bandwidth=HELD_BANDWIDTH if before else MAX_BANDWIDTH,
+            # also for a move that is held after the switch: on a busy machine all of the memory may come before it
+            max_bandwidth=HELD_BANDWIDTH if before or after else MAX_BANDWIDTH,
             max_postcopy_bandwidth=HELD_POSTCOPY_BANDWIDTH if after else 0,
         )
         await self._source.execute("migrate", uri=uri)

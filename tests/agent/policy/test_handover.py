@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import numpy as np
+import pytest
 
 from bascule.errors import UnreachableError
 from bascule.flows.record import EGRESS, INGRESS, RECORD
 from bascule.policy.layout import RuleName
 from bascule.protocol.gen import agent_pb2 as pb
 from bascule.resources.pod import PodNic
-from bascule_agent.moves.handover import FOREVER, Handovers, Target
+from bascule_agent.moves.handover import FOREVER, LATER_SECONDS, Handovers, Target
 from bascule_agent.policy.hits import HitCount
 
 NIC = PodNic(
@@ -41,6 +43,14 @@ class Far:
         self.taken: list[tuple[int, str, bytes, bool]] = []
         self.admitted: list[int] = []
         self.notes: list[tuple[str, dict, str]] = []
+        self.slept: list[tuple[float, int]] = []
+        self.selected = True
+
+    def judges(self, ifindex: int) -> bool:
+        return self.selected
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append((seconds, len(self.asked)))
 
     async def pull(self, target: str, request: pb.HandoverRequest, seconds: float) -> pb.HandoverReply:
         assert (target, request.mac, request.vlan) == ("unix:/x", NIC.mac, NIC.vlan)
@@ -63,7 +73,10 @@ async def run(far: Far) -> Handovers:
         far.read += 1
         return {"metadata": {"name": name, "annotations": {"bascule.dev/agent": '{"target":"unix:/x"}'}}}
 
-    found = Handovers("node2", far.pull, far, lambda uid: [Target(NIC, 7)], node, lambda *told: far.notes.append(told))
+    def note(*told: Any) -> None:
+        far.notes.append(told)
+
+    found = Handovers("node2", far.pull, far, lambda uid: [Target(NIC, 7)], node, note, far.sleep)
     for phase in ("Scheduling", "TargetReady", "Running"):
         found.vmim_changed(vmim(phase))
         await asyncio.sleep(0.01)
@@ -83,6 +96,17 @@ async def test_it_is_pulled_when_the_target_is_ready_and_again_at_the_first_fram
     uid, told, problem = far.notes[-1]
     assert (uid, problem, told["admitted_s"]) == ("u1", "", 0)
     assert (told["at_ready"]["connections"], told["at_first_frame"]["connections"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("selected", "ready", "slept"),
+    [(False, 3, [(LATER_SECONDS, 1)]), (True, 3, []), (False, UnreachableError("x"), [])],
+)
+async def test_a_nic_without_a_policy_waits_with_the_second_pull(selected: bool, ready: object, slept: list):
+    far = Far(ready, 1)
+    far.selected = selected
+    await run(far)
+    assert (far.asked, far.slept) == ([False, True], slept)
 
 
 async def test_a_silent_source_is_told_and_open_sessions_are_admitted_for_thirty_seconds():
