@@ -9,7 +9,7 @@ if [ "$(uname -s)" != Linux ]; then
   exit 1
 fi
 
-PACKAGES="python3-venv python3-bpfcc qemu-system-x86 busybox-static iproute2 iputils-ping procps lz4 kmod librsvg2-bin tmux"
+PACKAGES="python3-venv python3-bpfcc python3-libvirt libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-utils qemu-system-x86 busybox-static iproute2 iputils-ping procps lz4 kmod librsvg2-bin tmux"
 missing=""
 for p in $PACKAGES; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
