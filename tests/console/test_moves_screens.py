@@ -17,7 +17,7 @@ from bascule_console.screens.move.drain import DrainScreen
 from bascule_console.screens.move.record import RecordScreen
 from bascule_console.services.session import Session
 from bascule_console.store.store import Store
-from bascule_kube.kinds import VMI, VMIM
+from bascule_kube.kinds import NODE, VMI, VMIM
 
 
 @asynccontextmanager
@@ -69,13 +69,20 @@ async def test_a_drain_from_the_screen_asks_moves_and_says_what_stays(live: Any)
         await go(app, pilot, "nodes", 2)
         await until(pilot, lambda: "Drain" in text_of(app))
         await pilot.press("D")
-        await until(pilot, lambda: isinstance(app.screen, DrainScreen) and "y move 1 VMs away" in text_of(app))
+        await until(pilot, lambda: isinstance(app.screen, DrainScreen) and "y cordon it, move 1 VMs" in text_of(app))
         assert "a GPU" in text_of(app) and await live.cluster.list(VMIM) == []
         playing = asyncio.create_task(live.play_move())
         await pilot.press("y")
         await until(pilot, lambda: "1 of 2 moved" in text_of(app))
         await playing
         assert len(await live.cluster.list(VMIM)) == 1
+        assert (await live.cluster.get(NODE, "node1"))["spec"]["unschedulable"] is True
+        await pilot.press("escape")
+        await until(pilot, lambda: "cordoned" in text_of(app))
+        await pilot.press("U")
+        await until(pilot, lambda: "scheduled on node1 again?" in text_of(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "cordoned" not in text_of(app))
 
 
 async def test_a_read_only_console_cannot_drain(live: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bascule_kube.kinds import NODE
+
 HEALTHY = {"version": "0.1.0", "mode": "manage", "seen": "2026-11-23T12:00:00Z"}
 
 
@@ -35,6 +37,26 @@ async def test_show_in_words(live: Any) -> None:
     code, out, _ = await live.bascule("nodes", "show", "node1")
     assert code == 0
     assert "trunk0" in out and "bsb-abcdefghij" in out and "52:54:00:00:6e:01" in out
+
+
+async def test_a_node_is_cordoned_once_and_uncordoned_by_its_own_verb(live: Any) -> None:
+    await live.start(nodes=2)
+    assert (await live.bascule("nodes", "cordon", "node2"))[0] == 0
+    code, _, err = await live.bascule("nodes", "cordon", "node2")
+    assert (code, "already cordoned" in err) == (0, True)
+    _, out, _ = await live.bascule("nodes", "list", "-o", "json")
+    assert [node["cordoned"] for node in json.loads(out)] == [False, True]
+    records = json.loads((await live.bascule("journal", "list", "-o", "json"))[1])
+    code, _, err = await live.bascule("journal", "undo", str(max(record["seq"] for record in records)))
+    assert code == 4 and "would keep spec" in err and "nodes uncordon" in err, "never done without having done it"
+    assert (await live.bascule("nodes", "uncordon", "node2"))[0] == 0
+    assert not (await live.cluster.get(NODE, "node2"))["spec"].get("unschedulable")
+    code, _, err = await live.bascule("nodes", "uncordon", "node2")
+    assert (code, "already uncordoned" in err) == (0, True)
+    code, _, err = await live.bascule("--read-only", "nodes", "cordon", "node2")
+    assert (code, "read-only" in err) == (4, True)
+    code, _, err = await live.bascule("nodes", "cordon", "node9")
+    assert code != 0 and "node9" in err and "Traceback" not in err
 
 
 async def test_an_unknown_node_is_one_clear_error(live: Any) -> None:

@@ -127,9 +127,12 @@ def test_a_drain_moves_every_vm_and_keeps_the_limits(lab: Lab) -> None:
     watcher.start()
     try:
         done = lab.cli("-o", "json", "nodes", "drain", node, timeout=240, check=None)
+        listed = {row["name"]: row["cordoned"] for row in lab.cli("-o", "json", "nodes", "list").json}
+        assert listed == {name: name == node for name in NODES}
     finally:
         stop.set()
         watcher.join()
+        lab.cli("nodes", "uncordon", node)
     items = {item["vm"].partition("/")[2]: item for item in done.json}
     assert set(items) == here
     assert {item["state"] for item in items.values()} <= {"moved", "broken"}, items

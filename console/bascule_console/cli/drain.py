@@ -1,4 +1,4 @@
-"""`bascule nodes drain NODE`: every VM moved away from a node, as many at once as KubeVirt allows."""
+"""`bascule nodes drain NODE`: cordoned, and every VM moved away, as many at once as KubeVirt allows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_parser(verbs: Subparsers) -> None:
     """Declare the verb."""
     parser = verbs.add_parser(
         "drain",
-        help="live-migrate every VM of a node away; exit 1 when one failed or its continuity broke, 5 when one stays",
+        help="cordon a node, live-migrate its VMs away; exit 1 when one failed or broke, 5 when one stays",
     )
     parser.add_argument("name", metavar="NODE")
     parser.add_argument("--dry-run", action="store_true", help="only the queue: what would go where, and what stays")
@@ -54,6 +54,7 @@ async def _run(args: argparse.Namespace) -> int:
     from bascule_console.services.cluster import connect
     from bascule_console.services.drain import plan
     from bascule_console.services.drain import run as run_drain
+    from bascule_console.services.journal import Journal, journal_path
     from bascule_console.services.trunk_calls import TrunkAgents
 
     async with connect(access(args)) as cluster:
@@ -66,9 +67,11 @@ async def _run(args: argparse.Namespace) -> int:
                 f"in the cluster ({limits.source})"
             )
             if not args.dry_run:
-                async with aclosing(run_drain(cluster, agents, drain, inventory, args.timeout)) as states:
+                journal = Journal(journal_path(), cluster.context, cluster.server)
+                async with aclosing(run_drain(cluster, agents, journal, drain, inventory, args.timeout)) as states:
                     async for drain in states:
                         narrate(words(drain))
+                narrate(f"{args.name} is cordoned; when it may take VMs again: bascule nodes uncordon {args.name}")
         finally:
             await agents.close()
     write_rows([asdict(item) for item in drain.items], COLUMNS, args.output)

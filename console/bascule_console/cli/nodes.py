@@ -1,4 +1,4 @@
-"""`bascule nodes list|show|drain`: each node's trunk, bridges and ports, as its agent sees them."""
+"""`bascule nodes list|show|drain|cordon|uncordon`: each node's trunk, bridges and ports, as its agent sees them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from bascule_console.cli import drain
-from bascule_console.cli.options import Subparsers, access
+from bascule_console.cli.options import Subparsers, access, add_confirm_name, refuse_unless_confirmed
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_rows
 
 
@@ -27,7 +27,7 @@ def _carrier(row: Row) -> str:
 
 LIST = (
     Column("name", "name"),
-    Column("ready", lambda row: "yes" if row["ready"] else "no"),
+    Column("ready", lambda row: ("yes" if row["ready"] else "no") + (", cordoned" if row["cordoned"] else "")),
     Column("agent", lambda row: f"{row['agent']['mode']} {row['agent']['version']}" if row["agent"] else "silent"),
     Column("trunk", _trunk("name")),
     Column("carrier", _carrier),
@@ -68,13 +68,33 @@ def add_parser(sub: Subparsers) -> None:
     verbs.add_parser("list", help="every node; exit 5 when an agent is silent")
     verbs.add_parser("show", help="one node with its bridges and ports").add_argument("name")
     drain.add_parser(verbs)
+    for name, help_text in (("cordon", "let no new VM come to a node"), ("uncordon", "let VMs come to it again")):
+        one = verbs.add_parser(name, help=help_text)
+        one.add_argument("name", metavar="NODE")
+        add_confirm_name(one)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
     if args.nodes_verb == "drain":
         return drain.run(args)
+    if args.nodes_verb in ("cordon", "uncordon"):
+        refuse_unless_confirmed(args, f"{args.nodes_verb} {args.name}", args.name)
+        return asyncio.run(_cordon(args))
     return asyncio.run(_run(args))
+
+
+async def _cordon(args: argparse.Namespace) -> int:
+    from bascule_console.services.cluster import connect
+    from bascule_console.services.cordon import cordon
+    from bascule_console.services.journal import Journal, journal_path
+
+    off = args.nodes_verb == "uncordon"
+    async with connect(access(args)) as cluster:
+        journal = Journal(journal_path(), cluster.context, cluster.server)
+        changed = await cordon(cluster, journal, args.name, off)
+    narrate(f"{args.name} is {'' if changed else 'already '}{args.nodes_verb}ed")
+    return 0
 
 
 async def _run(args: argparse.Namespace) -> int:

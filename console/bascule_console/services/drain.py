@@ -1,4 +1,4 @@
-"""A node's VMs moved away, a few at a time: KubeVirt's own limits decide how many.
+"""A node's VMs moved away, a few at a time: KubeVirt's own limits decide how many. As kubectl does, it cordons first.
 
 Only what may run is created. A VM that cannot move is skipped with its reason and keeps nothing else from moving; one
 whose migration fails stays where it is, and the rest goes on.
@@ -16,12 +16,14 @@ from typing import Any
 from bascule.continuity.limits import Drain, Item, place
 from bascule.errors import BasculeError, UsageError
 from bascule_console.services.cluster import list_if_served
+from bascule_console.services.cordon import cordon
+from bascule_console.services.journal import Journal
 from bascule_console.services.lists import load
 from bascule_console.services.moves import RecordReady, move
 from bascule_console.services.preflight import World, judge, look
 from bascule_console.services.trunk_calls import TrunkAgents
 from bascule_console.store.inventory import Inventory
-from bascule_console.store.nodes import is_ready, node_name
+from bascule_console.store.nodes import is_cordoned, is_ready, node_name
 from bascule_console.store.vms import ENDED_PHASES, NODES, VmRow, vm_rows
 from bascule_kube import Cluster
 from bascule_kube.kinds import VMIM
@@ -37,9 +39,7 @@ async def plan(cluster: Cluster, agents: TrunkAgents, node: str) -> tuple[Drain,
         names = ", ".join(sorted(node_name(each) for each in nodes))
         raise UsageError(f"there is no node {node!r}", cause=f"nodes: {names}", fix="name one of them")
     targets = sorted(
-        name
-        for each in nodes
-        if (name := node_name(each)) != node and is_ready(each) and not (each.get("spec") or {}).get("unschedulable")
+        name for each in nodes if (name := node_name(each)) != node and is_ready(each) and not is_cordoned(each)
     )
     rows = vm_rows(inventory)
     here = [row for row in rows if row.node == node]
@@ -67,15 +67,16 @@ def _item(row: VmRow, placed: Mapping[str, str], world: World) -> Item:
 async def run(
     cluster: Cluster,
     agents: TrunkAgents,
+    journal: Journal,
     drain: Drain,
     inventory: Inventory,
     timeout: float,
     stopped: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Drain, None]:
-    """Move what waits in `drain`; yields the drain after every change, the last time when all is over.
+    """Cordon the node and move what waits in `drain`; yields the drain after every change, the last time at the end.
 
-    Once `stopped()` no more moves are started, and what waits is skipped. Closing the generator only ends the watching:
-    moves that run go on, as KubeVirt's do.
+    The node stays cordoned. Once `stopped()` no more moves are started, and what waits is skipped. Closing the
+    generator only ends the watching: moves that run go on, as KubeVirt's do.
     """
     rows = {row.key: row for row in vm_rows(inventory)}
     nodes = {node_name(each): each for each in inventory.all(NODES)}
@@ -87,6 +88,7 @@ async def run(
 
     yield drain
     try:
+        await cordon(cluster, journal, drain.node)
         while not drain.over:
             if stopped():
                 for item in drain.items:

@@ -74,7 +74,11 @@ async def prepare(cluster: Cluster, journal: Journal, seq: int) -> UndoPlan:
         return UndoPlan(seq, verb, label, None, live, diff(live, None, label))
     before, after, now = portable(content["before"]), portable(after), portable(live)
     _refuse_drift(label, drift(before, after, now))
-    return await _planned(cluster, seq, verb, label, restored(before, after, now))
+    wanted = restored(before, after, now)
+    plan = await _planned(cluster, seq, verb, label, wanted)
+    tried = plan.plan.changes[0].after if plan.plan and plan.plan.changes else None
+    _refuse_kept(label, drift(after, wanted, portable(tried)) if tried else [])
+    return plan
 
 
 async def commit(cluster: Cluster, undo: UndoPlan, journal: Journal) -> None:
@@ -122,6 +126,16 @@ def _refuse_drift(label: str, paths: list[Path]) -> None:
             f"{label} was changed again since",
             f"no longer as the record left it: {', '.join('.'.join(path) for path in paths)}",
             "undo the later changes first, or write the earlier values back: bascule journal show",
+        )
+
+
+def _refuse_kept(label: str, paths: list[Path]) -> None:
+    """An apply takes away what it set itself; what was set in another way would stay, and undo would be a word."""
+    if paths:
+        raise UndoRefused(
+            f"{label} would keep {', '.join('.'.join(path) for path in paths)}",
+            "another field manager holds it, so that apply cannot take it away",
+            "change it with the verb that set it (nodes uncordon), or with kubectl patch",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bascule_console.store.inventory import Inventory
-from bascule_console.store.nodes import agent_target, is_ready, network_conditions, node_name
+from bascule_console.store.nodes import agent_target, is_cordoned, is_ready, network_conditions, node_name
 from bascule_console.store.topics import REPORTS, Topics
 from bascule_console.store.vms import NODES
 
@@ -41,7 +41,7 @@ def node_document(node: Mapping[str, Any], report: Document | None, seen: str = 
     document |= report or {}
     if document["agent"] is not None and not document["agent"].get("seen"):
         document["agent"] = {**document["agent"], "seen": seen}
-    document["ready"] = is_ready(node)
+    document["ready"], document["cordoned"] = is_ready(node), is_cordoned(node)
     document["conditions"] = network_conditions(node)
     return document
 

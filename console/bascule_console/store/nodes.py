@@ -38,6 +38,11 @@ def is_ready(node: Mapping[str, Any]) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
+def is_cordoned(node: Mapping[str, Any]) -> bool:
+    """Whether the Node takes no new pods."""
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
 def agent_target(node: Mapping[str, Any]) -> AgentTarget | None:
     """What the Node's annotation publishes; None when there is none or it is not JSON with a target."""
     annotations = (node.get("metadata") or {}).get("annotations") or {}

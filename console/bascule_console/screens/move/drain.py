@@ -77,7 +77,9 @@ class DrainScreen(ModalScreen[None]):
             return
         self.show(drain)
         waiting = sum(item.state == "waiting" for item in drain.items)
-        self._keys(f"y move {waiting} VMs away   esc close" if waiting else "nothing can be moved   esc close")
+        self._keys(
+            f"y cordon it, move {waiting} VMs away   esc close" if waiting else "nothing to move   esc close"
+        )
 
     def show(self, drain: Drain) -> None:
         """The queue as it now is."""
@@ -123,7 +125,7 @@ class DrainScreen(ModalScreen[None]):
         try:
             stopped: Callable[[], bool] = lambda: self._no_more  # noqa: E731 - handed on as a function
             async with aclosing(
-                run(session.cluster, session.agents, drain, inventory, VM_TIMEOUT_S, stopped)
+                run(session.cluster, session.agents, session.journal(), drain, inventory, VM_TIMEOUT_S, stopped)
             ) as states:
                 async for state in states:
                     self.show(state)
@@ -132,7 +134,7 @@ class DrainScreen(ModalScreen[None]):
             return
         done = self._drain.items if self._drain else ()
         broken = sum(item.state == "broken" for item in done)
-        words = f"{broken + sum(item.state == 'moved' for item in done)} of {len(done)} moved"
+        words = f"cordoned, {broken + sum(item.state == 'moved' for item in done)} of {len(done)} moved"
         words += f", continuity broke for {broken}" if broken else ""
         if self.is_attached:
             self._keys(f"{words}   esc close   :moves has the records")

@@ -43,6 +43,8 @@ def node_columns(glyphs: Glyphs) -> list[Column[Row]]:
         return f"{glyphs.good} {row['agent'].get('mode', '')} {row['agent'].get('version', '')}".rstrip()
 
     def ready(row: Row) -> str:
+        if row["ready"] and row.get("cordoned"):
+            return f"{glyphs.busy} cordoned"
         return f"{glyphs.good} ready" if row["ready"] else f"{glyphs.bad} not ready"
 
     def carrier(row: Row) -> str:

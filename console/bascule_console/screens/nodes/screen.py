@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.app import ComposeResult
 
+from bascule_console.actions.registry import action
 from bascule_console.screens.base import BasculeScreen
 from bascule_console.screens.detailed import DetailedScreen
 from bascule_console.screens.nodes.columns import link_columns, links_of, node_columns, port_columns
@@ -74,6 +75,20 @@ class NodesScreen(DetailedScreen[Row]):
             from bascule_console.screens.move.drain import DrainScreen
 
             self.app.push_screen(DrainScreen(str(self.row["name"])))
+
+    def action_uncordon_node(self) -> None:
+        """Let pods come to the node under the cursor again."""
+        if self.row:
+            name = str(self.row["name"])
+            self.app.confirm(action("uncordon_node"), lambda: self._uncordon(name), name=name)
+
+    def _uncordon(self, name: str) -> None:
+        from bascule_console.services.cordon import cordon
+
+        session = self.app.session
+        if session is not None:
+            work = cordon(session.cluster, session.journal(), name, off=True)
+            self.app.do(work, f"{name} may take VMs again")
 
 
 class NodeScreen(BasculeScreen):
