@@ -1,8 +1,9 @@
 """Screenshots of every screen on the running lab at 80×24 and 160×45, and of the live screen in every theme.
 
 SVG goes to screenshots/, where the docs take it from; PNG, ten times the size, to build/screenshots/, to be looked at.
-Called by scripts/screenshots.sh, which brings a lab up when none runs. Before the pictures a VM is moved and a Network
-made and taken away again, so that the move and the journal screens have something to show. The PNG comes from
+Called by scripts/screenshots.sh, which brings a lab up when none runs. Before the pictures a VM is moved, a Network
+made and taken away again and examples/policies.yaml applied; while they are taken the guests open connections one after the
+other, some of them to a port that policy denies, one with an address that is not its own. The PNG comes from
 rsvg-convert, which knows neither textLength nor leading spaces; so every character is put at its cell first.
 """
 
@@ -33,6 +34,7 @@ from bascule_console.store.store import Store
 SIZES = {"80x24": (80, 24), "160x45": (160, 45)}
 PNGS = Path("build/screenshots")
 WAIT_S, SETTLE_S = 60.0, 3.0
+LOOK_S = 2.0
 CELL = 12.2  # the width of a character in Rich's SVG
 # What is pressed on a screen before its picture, beside the picture that shows it as it opens.
 Keys: TypeAlias = dict[str, tuple[str, tuple[str, ...]]]
@@ -46,6 +48,14 @@ MORE: Keys = {
     "flows-drops": ("flows", ("3",)),
     "flows-arp": ("flows", ("4",)),
     "flows-detail": ("flows", ("enter",)),
+    "policies-detail": ("policies", ("enter",)),
+    "policies-form": ("policies", ("down", "down", "e")),
+    "policies-yaml": ("policies", ("down", "down", "E")),
+    "policies-whatif": ("policies", ("w",)),
+    "policies-explain": ("policies", ("x", *"db-1", "enter", *"web-1", "enter", *"tcp/22", "enter")),
+    "moves-record": ("moves", ("enter",)),
+    "nodes-node": ("nodes", ("enter",)),
+    "move-drain": ("nodes", ("D",)),
     "vms-attach": ("vms", ("a",)),
     "help": ("vms", ("question_mark",)),
     "palette": ("vms", ("ctrl+p",)),
@@ -92,6 +102,7 @@ def something_to_show() -> None:
     vm = next(row for row in yaml.safe_load(bascule("vms", "list", "-o", "json")) if row["phase"] == "Running")
     node = next(f"node{number}" for number in (1, 2) if vm["node"] != f"node{number}")
     bascule("vms", "move", vm["name"], "--to", node)
+    bascule("apply", "-f", "examples/policies.yaml")
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         network = next(
             document
@@ -105,6 +116,21 @@ def something_to_show() -> None:
         yaml.safe_dump(network, file)
         bascule("apply", "-f", file.name)
         bascule("networks", "delete", "dc2")
+
+
+def traffic(seconds: int) -> None:
+    """Guests that open connections for so long: allowed, denied by policy, and one with a foreign address."""
+    talk = "for p in 7 80 22; do echo x | nc -w 1 {} $p; done; "
+    plans = {
+        "web-1": talk.format("10.110.0.12"),
+        "web-2": talk.format("10.110.0.13") + talk.format("10.110.0.11"),
+        "db-1": talk.format("10.120.0.12"),
+        "db-2": "ifconfig eth0:1 10.120.0.77; ping -c 1 -W 1 -I 10.120.0.77 10.120.0.11; ",
+    }
+    for vm, words in plans.items():
+        script = f"(e=$(($(date +%s) + {seconds})); while [ $(date +%s) -lt $e ]; do {words} done) >/dev/null 2>&1 &"
+        command = [str(Path(sys.executable).with_name("bascule")), "lab", "exec", vm, "--", script]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 async def shown(pilot: Pilot[None], mode: str) -> None:
@@ -142,7 +168,7 @@ async def shoot(
         for name, (mode, keys) in more.items():
             await shown(pilot, mode)
             await pilot.press(*keys)
-            await pilot.pause(1.0)
+            await pilot.pause(LOOK_S)
             picture(name)
             while len(app.screen_stack) > 1:
                 app.pop_screen()
@@ -165,6 +191,7 @@ def main() -> None:
         something_to_show()
         modes = [mode.id for mode in MODES if not options.only or mode.id in options.only]
         more = {name: what for name, what in MORE.items() if what[0] in modes}
+        traffic(420)
         for size in SIZES:
             asyncio.run(shoot(options.to, size, "dark", modes, more))
         for theme in THEMES if not options.only else ():
