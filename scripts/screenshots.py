@@ -2,8 +2,8 @@
 
 SVG goes to screenshots/, where the docs take it from; PNG, ten times the size, to build/screenshots/, to be looked at.
 Called by scripts/screenshots.sh, which brings a lab up when none runs. Before the pictures a VM is moved, a Network
-made and taken away again and examples/policies.yaml applied; while they are taken the guests open connections one after the
-other, some of them to a port that policy denies, one with an address that is not its own. The PNG comes from
+made and taken away again and examples/policies.yaml applied; while they are taken the guests open connections one after
+the other, some to a port that policy denies, one with an address that is not its own. The PNG comes from
 rsvg-convert, which knows neither textLength nor leading spaces; so every character is put at its cell first.
 """
 
