@@ -67,6 +67,10 @@ class Cluster:
         """The token this user presents now, for an agent to review; "" for a user with a client certificate only."""
         return await self._transport.bearer_token()
 
+    def authority(self) -> str:
+        """The CA (PEM) that the kubeconfig trusts for this cluster; "" when it names none."""
+        return self._transport.authority()
+
     async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Obj:
         """One object. Raises NotFound."""
         return _object(await self._transport.request("GET", kind.path(namespace, name)))

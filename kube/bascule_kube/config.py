@@ -15,13 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
-from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigLoader, KubeConfigMerger
 
 from bascule_kube.errors import KubeconfigError
 from bascule_kube.exec_credentials import Credential, ExecCredentials
+from bascule_kube.lean import ApiClient, ConfigException, ConfigNode, Configuration, KubeConfigLoader, KubeConfigMerger
 
 
 @dataclass(slots=True)

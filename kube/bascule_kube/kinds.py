@@ -73,6 +73,10 @@ POLICIES = (
     KUBERNETESNETWORKPOLICY,
 )
 """Every kind of policy."""
+PVC = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
+DATAVOLUME = Kind("cdi.kubevirt.io", "v1beta1", "datavolumes", "DataVolume", True)
+CDICONFIG = Kind("cdi.kubevirt.io", "v1beta1", "cdiconfigs", "CDIConfig", False)
+UPLOADTOKENREQUEST = Kind("upload.cdi.kubevirt.io", "v1beta1", "uploadtokenrequests", "UploadTokenRequest", True)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease", True)
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
 TOKENREVIEW = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", False)
@@ -105,5 +109,9 @@ KNOWN: dict[tuple[str, str], Kind] = {
         *POLICIES,
         NETWORKSET,
         GLOBALNETWORKSET,
+        PVC,
+        DATAVOLUME,
+        CDICONFIG,
+        UPLOADTOKENREQUEST,
     )
 }

@@ -58,6 +58,11 @@ class Transport:
         value = str(settings.get("BearerToken", {}).get("value") or "")
         return value.removeprefix("Bearer ") if value.startswith("Bearer ") else ""
 
+    def authority(self) -> str:
+        """The CA (PEM) that the kubeconfig trusts for this server; "" when it names none."""
+        path = self._client.api.configuration.ssl_ca_cert
+        return Path(path).read_text() if path else ""
+
     async def request(
         self,
         method: str,

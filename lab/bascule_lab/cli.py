@@ -1,4 +1,4 @@
-"""`python -m bascule_lab`, which `bascule lab` runs: fetch, up, down, status, exec, fault, supervise."""
+"""`python -m bascule_lab`, which `bascule lab` runs: fetch, up, down, status, exec, fault, old, supervise."""
 
 from __future__ import annotations
 
@@ -28,10 +28,25 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("target", metavar="NODE|VM", help="also: gateway, outside, fabric")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
     faults.add_parser(verbs)
+    _old(verbs)
     supervise = verbs.add_parser("supervise")
     supervise.add_argument("--state", type=Path, required=True)
     supervise.add_argument("--options", required=True)
     return top
+
+
+def _old(verbs: faults.Kinds) -> None:
+    old = verbs.add_parser("old", help="a libvirt hypervisor beside the cluster, whose VMs are migrated")
+    acts = old.add_subparsers(dest="old", required=True)
+    up = acts.add_parser("up", help="start it on a lab that is up")
+    up.add_argument("--vms", type=int, default=6, metavar="N", help="how many VMs (1 to 6, default 6)")
+    up.add_argument("--planted", action="store_true", help="with three problems for an assessment to find")
+    acts.add_parser("down", help="take it away; 'lab down' does so too")
+    status = acts.add_parser("status", help="its URI and its VMs")
+    status.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    run = acts.add_parser("exec", help="run a command in one of its VMs, over the serial port")
+    run.add_argument("vm")
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,6 +86,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         from bascule_lab.verbs import fault
 
         return fault.run(args)
+    if args.verb == "old":
+        from bascule_lab.verbs import old
+
+        return old.run(args)
     from bascule_lab.verbs import look
 
     return int(getattr(look, args.verb if args.verb != "exec" else "execute")(args))

@@ -53,6 +53,11 @@ class LabConfig:
         """The outside host's namespace, behind the gateway."""
         return f"{self.prefix}-out"
 
+    @property
+    def old(self) -> str:
+        """The old side's namespace: a KVM host."""
+        return f"{self.prefix}-old"
+
     def node(self, name: str) -> str:
         """A node's namespace; `name` is `node1` …"""
         return f"{self.prefix}-{name}"

@@ -33,13 +33,38 @@ def is_agent(line: list[str]) -> bool:
     return "bascule_agent" in line or any(Path(word).name == "bascule-agent" for word in line[:2])
 
 
+def of_old_side(config: LabConfig) -> set[int]:
+    """The pids of the old side: libvirtd and QEMUs that sit in its network namespace, whatever their arguments.
+
+    By the namespace, because a QEMU that libvirtd asked what it can do, and left behind when it was killed, names
+    nothing of the lab.
+    """
+    try:
+        home = (Path("/run/netns") / config.old).stat().st_ino
+    except OSError:
+        return set()
+    return {pid for pid in all_pids() if _network_of(pid) == home and _is_old_side(arguments(pid))}
+
+
+def _is_old_side(line: list[str]) -> bool:
+    return is_qemu(line) or bool(line) and Path(line[0]).name == "libvirtd"
+
+
+def _network_of(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    return 0
+
+
 def of_lab(config: LabConfig) -> set[int]:
-    """The pids of a lab: its supervisor (lab.json), and QEMUs, agents and stand-ins whose arguments name its state.
+    """The pids of a lab: its supervisor (lab.json), its old side, and QEMUs, agents and stand-ins
+    whose arguments name its state.
 
     A shell or an editor that merely mentions the state directory is not among them, nor is this process.
     """
     state = str(config.state)
     found = {pid for pid in all_pids() if _works_for(arguments(pid), state)}
+    found |= of_old_side(config)
     supervisor = _supervisor(config)
     if supervisor and "bascule_lab" in arguments(supervisor):
         found.add(supervisor)

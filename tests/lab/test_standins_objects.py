@@ -139,6 +139,17 @@ def test_a_vmi_that_cannot_move_says_why(devices: dict[str, Any], volume: dict[s
     assert (why[0] if why else None) == reason
 
 
+def test_disks_that_are_shared_may_move_and_clones_have_none() -> None:
+    volumes = [{"name": "a", "persistentVolumeClaim": {"claimName": "x"}}, {"name": "b", "dataVolume": {"name": "y"}}]
+    found = {"spec": {"domain": {"devices": {}}, "volumes": volumes}}
+    assert objects.claims(found) == ["x", "y"] and objects.boots_from_claim(found)
+    assert objects.why_not_movable(found, ["x", "y"]) is None
+    why = objects.why_not_movable(found, ["x"])
+    assert why is not None and "PVC y is not shared" in why[1] and "ReadWriteMany" in why[1]
+    for vm in VMS:
+        assert objects.claims(vmi(vm)) == [] and not objects.boots_from_claim(vmi(vm))
+
+
 def test_a_node_that_is_not_ready_takes_no_pod() -> None:
     def node(name: str, ready: str) -> dict[str, Any]:
         status = {"conditions": [{"type": "Ready", "status": ready}]}

@@ -26,6 +26,7 @@ from bascule_lab.apiserver.status import method_not_allowed, no_such_path, not_o
 from bascule_lab.apiserver.store import Event, Store
 from bascule_lab.apiserver.table.render import renderer
 from bascule_lab.apiserver.tokens import AccountTokens
+from bascule_lab.apiserver.uploadtokens import UPLOAD_TOKEN_REQUEST, UploadTokens
 from bascule_lab.apiserver.watch import Hub
 from bascule_lab.apiserver.writes import Body, Writes
 
@@ -70,7 +71,7 @@ class Api:
 
     def __init__(self, store: Store, authenticator: Authenticator, account_key: bytes) -> None:
         self.store = store
-        self.registry = Registry(BUILTIN)
+        self.registry = Registry((*BUILTIN, UPLOAD_TOKEN_REQUEST))
         for record in store.items(CRDS).values():
             self.registry.add(crds.kind_of(record.document()))
         self.pipeline = Pipeline(store)
@@ -83,6 +84,7 @@ class Api:
         self._reviews = Reviews(authenticator, self.authorizer)
         tokens = AccountTokens(store, account_key)
         authenticator.accounts = tokens.user
+        self._uploads = UploadTokens(account_key)
         self._writes = Writes(store, self.pipeline, self._lists, tokens)
         store.listeners.append(self._follow_crds)
 
@@ -122,6 +124,8 @@ class Api:
         content_type = request.headers.get("Content-Type", "")
         if kind.virtual:
             review = decode(request.body, body_is_yaml(content_type))
+            if kind is UPLOAD_TOKEN_REQUEST:
+                return Reply(200, encode(self._uploads.request(review, target.namespace)))
             return Reply(201, encode(self._reviews.answer(kind, review, user)))
         if verb in ("get", "list", "watch"):
             return self._read(kind, target, verb, query, form)

@@ -80,6 +80,7 @@ BUILTIN: tuple[Kind, ...] = (
           fields=("spec.type", "spec.clusterIP")),
     _kind("core.v1.Event", "events", True, short_names=("ev",), needs=("involvedObject",),
           fields=(*_INVOLVED, "reason", "type", "reportingComponent")),
+    _kind("core.v1.PersistentVolumeClaim", "persistentvolumeclaims", True, short_names=("pvc",), has_status=True),
     _kind("core.v1.ConfigMap", "configmaps", True, short_names=("cm",)),
     _kind("core.v1.Secret", "secrets", True, fields=("type",)),
     _kind("core.v1.ServiceAccount", "serviceaccounts", True, short_names=("sa",), parts=("token",)),

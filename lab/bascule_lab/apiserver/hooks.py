@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bascule_lab.apiserver import crds
 from bascule_lab.apiserver.body import Document
 from bascule_lab.apiserver.builtin import CRDS
-from bascule_lab.apiserver.status import FieldError, invalid_value
+from bascule_lab.apiserver.status import FieldError, invalid_value, required
 
 Hook = Callable[[Document, Document | None], list[FieldError]]
 
@@ -37,6 +37,22 @@ def _pod(new: Document, old: Document | None) -> list[FieldError]:
     if before and after != before:
         return [invalid_value("spec.nodeName", after, "field is immutable once the pod is bound to a node")]
     return []
+
+
+PVC_PROTECTION = "kubernetes.io/pvc-protection"
+
+
+def _claim(new: Document, old: Document | None) -> list[FieldError]:
+    """A claim is protected from the start (plugin/pkg/admission/storage/storageobjectinuseprotection)."""
+    if old is not None:
+        return []
+    new["status"] = {"phase": "Pending"}
+    held = new["metadata"].setdefault("finalizers", [])
+    if PVC_PROTECTION not in held:
+        held.append(PVC_PROTECTION)
+    wanted = ((new.get("spec") or {}).get("resources") or {}).get("requests") or {}
+    errors = [] if (new.get("spec") or {}).get("accessModes") else [required("spec.accessModes")]
+    return errors if "storage" in wanted else [*errors, required("spec.resources[storage]")]
 
 
 def _event(new: Document, _old: Document | None) -> list[FieldError]:
@@ -76,5 +92,6 @@ HOOKS: dict[str, Hook] = {
     "pods": _pod,
     "events": _event,
     "secrets": _secret,
+    "persistentvolumeclaims": _claim,
     CRDS: _crd,
 }

@@ -73,6 +73,7 @@ def _operating(registry: Registry) -> list[Rule]:
         rule(_groups(registry, _GUARDED), ["*"], ["*"]),
         rule(list(_GUARDED), ["*"], READ),
         rule(["authorization.k8s.io"], ["subjectaccessreviews"], ["create"]),
+        rule(["upload.cdi.kubevirt.io"], ["uploadtokenrequests"], ["create"]),
     ]
 
 

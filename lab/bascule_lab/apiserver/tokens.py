@@ -6,17 +6,12 @@ and die with their account, because the account's uid is in them.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
 import time
 from datetime import UTC, datetime
-from typing import Any
 
+from bascule_lab.apiserver import jwt
 from bascule_lab.apiserver.authn import User, account_user
-from bascule_lab.apiserver.body import Document, encode
+from bascule_lab.apiserver.body import Document
 from bascule_lab.apiserver.builtin import TOKEN_REQUEST
 from bascule_lab.apiserver.meta import identify
 from bascule_lab.apiserver.schema import validate
@@ -72,32 +67,14 @@ class AccountTokens:
             "sub": f"system:serviceaccount:{namespace}:{name}",
             _CLAIMS: {"namespace": namespace, "serviceaccount": {"name": name, "uid": record.uid}},
         }
-        text = f"{_to_text(encode({'alg': 'HS256', 'typ': 'JWT'}))}.{_to_text(encode(claims))}"
-        return f"{text}.{_to_text(self._sign(text))}"
+        return jwt.seal(claims, self._key)
 
     def user(self, token: str) -> User | None:
         """The account that a token stands for; None for a foreign, ended or orphaned one."""
-        text, _, signature = token.rpartition(".")
-        try:
-            if not hmac.compare_digest(self._sign(text), _to_bytes(signature)):
-                return None
-            claims: dict[str, Any] = json.loads(_to_bytes(text.partition(".")[2]))
-        except (ValueError, binascii.Error):
-            return None
-        if claims["exp"] < time.time() or ISSUER not in claims["aud"]:
+        claims = jwt.unseal(token, self._key)
+        if claims is None or claims["exp"] < time.time() or ISSUER not in claims["aud"]:
             return None
         about = claims[_CLAIMS]
         namespace, name, uid = about["namespace"], about["serviceaccount"]["name"], about["serviceaccount"]["uid"]
         record = self._store.get((_ACCOUNTS, namespace, name))
         return account_user(namespace, name, uid) if record is not None and record.uid == uid else None
-
-    def _sign(self, text: str) -> bytes:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).digest()
-
-
-def _to_text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _to_bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))

@@ -105,6 +105,24 @@ class Switch:
             netns.link_in(self._netns).attach_bpf(index, direction, self._objects.programs[program], program)
         netns.link_in(self._netns).set(index, up=True)
 
+    def remove_port(self, name: str) -> None:
+        """Undo `add_port`: forget the port, its VLANs and who was there; its link stays, to be deleted next."""
+        index = self._index(name)
+        self.set_port(name, False)
+        for vlan in self.vlans(name):
+            self.deny(name, vlan)
+        keys, _ = self._objects.rows("sw_lost")
+        for key in keys:
+            if key["ifindex"] == index:
+                self._objects.remove("sw_lost", *key.tolist())
+        ports, _ = self._objects.rows("sw_ports")
+        last = len(ports) - 1
+        slots = [int(self._objects.get("sw_flood", slot)) for slot in range(len(ports))]
+        # the last one moves up, because the program stops at the first empty slot
+        self._objects.put("sw_flood", (slots.index(index),), (slots[last],))
+        self._objects.put("sw_flood", (last,), (0,))
+        self._objects.remove("sw_ports", index)
+
     def allow(self, name: str, vlan: int) -> None:
         """Carry a VLAN on a port; a VLAN that is there keeps its counters. Raises FabricError for no VLAN."""
         if not 1 <= vlan <= MAX_VLAN:

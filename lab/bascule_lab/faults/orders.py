@@ -73,6 +73,19 @@ def api_away_until(state: Path) -> float:
     return float(found["until"]) if found else 0.0
 
 
+def fill_disk(state: Path, full: bool) -> None:
+    """From now on the storage behind the claims has no room, or has room again."""
+    if full:
+        _write(_place(state) / "disk.json", {"at": time.time()})
+    else:
+        (_place(state) / "disk.json").unlink(missing_ok=True)
+
+
+def disk_is_full(state: Path) -> bool:
+    """Whether the storage has no room."""
+    return (_place(state) / "disk.json").exists()
+
+
 def _place(state: Path) -> Path:
     return state / "faults"
 

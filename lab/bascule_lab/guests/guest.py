@@ -121,6 +121,9 @@ class Guest(Protocol):
     async def start_clone(self) -> None:
         """Start and configure; returns when the guest has taken its address. Raises GuestError."""
 
+    async def start_cold(self) -> None:
+        """Boot from `spec.disks`; returns when it has begun to. Raises GuestError."""
+
     async def start_incoming(self, address: str) -> str:
         """Wait for a migration at the node's `address`; returns the uri for the source. Raises GuestError."""
 

@@ -3,6 +3,9 @@
 #   CONF <ip> <prefix> <mac> <gateway|-> <peer,peer|-> <seconds>   -> OKGOT <ip>     (repeated: answered, not redone)
 #   RUN <id> <seconds> <base64 of a shell command>                 -> OUT <id> <rc> <base64 of stdout and stderr>
 #   HELLO                                                          -> HERE
+# A first virtio disk whose block 0 begins with CONF configures it at boot in the same words; `-` for the MAC leaves
+# the NIC's own. Such a guest counts its boots in block 1 (BOOTS <n>), announces its address, ends when its ACPI power
+# button is pressed, and answers the hypervisor's guest agent channel when there is one: as a server does.
 # A RUN with the id of the last one repeats its answer without running anything. Everything else is ignored.
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -34,7 +37,7 @@ talk() {
 }
 
 configure() {
-    ifconfig eth0 hw ether $3 || return
+    [ "$3" = - ] || ifconfig eth0 hw ether $3 || return
     ifconfig eth0 $1 netmask $(ipcalc -m $1/$2 | cut -d= -f2) up || return
     [ "$4" = - ] || route add default gw $4 || return
     serve
@@ -42,11 +45,52 @@ configure() {
     return 0
 }
 
+block() {
+    dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | head -n 1
+}
+
+count_boot() {
+    set -- $(block 1)
+    echo BOOTS $((${2:-0} + 1)) | dd of=/dev/vda bs=512 seek=1 count=1 conv=sync,notrunc,fsync 2>/dev/null
+}
+
+heed_power_button() {
+    name=$(grep -l Power /sys/class/input/event*/device/name) || return
+    number=${name#*/event}
+    mknod /dev/button c 13 $((64 + ${number%%/*}))
+    dd if=/dev/button bs=24 count=1 >/dev/null 2>&1
+    poweroff -f
+}
+
+start_agent() {
+    name=$(grep -l org.qemu.guest_agent.0 /sys/class/virtio-ports/*/name) || return
+    mknod /dev/agent c $(tr : ' ' <${name%/name}/dev)
+    sh /bin/agent /dev/agent
+}
+
+boot_from_disk() {
+    insmod /m/virtio_blk.ko
+    [ -e /sys/class/net/eth0 ] || insmod /m/vmxnet3.ko
+    [ -e /sys/block/vda/dev ] || return
+    mknod /dev/vda b $(tr : ' ' </sys/block/vda/dev)
+    set -- $(block 0)
+    [ "$1 $#" = "CONF 7" ] || return
+    shift
+    configure "$@" || return
+    arping -A -q -c 3 -I eth0 $1 &
+    done_conf=yes
+    count_boot
+    for module in $(cat /m/server); do insmod /m/$module.ko; done
+    heed_power_button &
+    start_agent &
+}
+
+done_conf=
+last_run=
+grep -q 0x010000 /sys/bus/pci/devices/*/class && boot_from_disk
 exec 3<>/dev/ttyS0
 stty raw -echo <&3
 ifconfig eth0 >/dev/null && echo TEMPLATE >&3
-done_conf=
-last_run=
 while :; do
     read -r word first second third rest <&3 || continue
     case $word in

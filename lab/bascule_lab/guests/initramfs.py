@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bascule_lab.guests.cpio import Archive
 from bascule_lab.guests.errors import KernelError
-from bascule_lab.guests.kernel import VIRTIO, GuestKernel
+from bascule_lab.guests.kernel import SERVER, VIRTIO, GuestKernel
 
 INIT = Path(__file__).with_name("init.sh")
+AGENT = Path(__file__).with_name("agent.sh")
 PAGE = b"hello from a lab guest\n"
 DEVICES = {"console": (5, 1), "ttyS0": (4, 64), "null": (1, 3), "zero": (1, 5), "urandom": (1, 9)}
 
@@ -40,6 +41,8 @@ def build(kernel: GuestKernel) -> bytes:
     for module in kernel.modules:
         archive.file(f"m/{module.name}", module.read_bytes())
     archive.file("m/order", "\n".join(VIRTIO).encode() + b"\n")
+    archive.file("m/server", "\n".join(SERVER).encode() + b"\n")
     archive.file("www/index.html", PAGE)
+    archive.file("bin/agent", AGENT.read_bytes())
     archive.file("init", INIT.read_bytes(), 0o755)
     return archive.finish()

@@ -34,6 +34,11 @@ VIRTIO = (
     "net_failover",
     "virtio_net",
 )
+# loaded by a guest that finds a disk, once its network is up: what tells it that its power button was pressed, and the
+# port of its agent
+SERVER = ("button", "evdev", "virtio_console")
+# the disk, and the NIC of a VM that came from VMware
+DISK = ("virtio_blk", "vmxnet3")
 TAGGING = ("llc", "stp", "garp", "mrp", "8021q")
 LZ4_LEGACY_MAGIC = bytes.fromhex("02214c18")
 _SETUP_SECTS, _PAYLOAD = 0x1F1, 0x248
@@ -81,7 +86,9 @@ def _cached(place: Path) -> GuestKernel | None:
         return None
     root = place / version
     kernel = GuestKernel(
-        version, root / "vmlinux", tuple(root / "modules" / f"{name}.ko" for name in (*VIRTIO, *TAGGING))
+        version,
+        root / "vmlinux",
+        tuple(root / "modules" / f"{name}.ko" for name in (*VIRTIO, *DISK, *SERVER, *TAGGING)),
     )
     return kernel if all(path.exists() for path in (kernel.vmlinux, *kernel.modules)) else None
 
@@ -105,7 +112,7 @@ def _download(place: Path) -> GuestKernel:
         (ready / "modules").mkdir(parents=True)
         (ready / "vmlinux").write_bytes(extract_elf((scratch / f"tree/boot/vmlinuz-{version}").read_bytes()))
         tree = {path.stem: path for path in (scratch / f"tree/lib/modules/{version}").rglob("*.ko")}
-        for module in (*VIRTIO, *TAGGING):
+        for module in (*VIRTIO, *DISK, *SERVER, *TAGGING):
             if module not in tree:
                 raise KernelError(f"{package} has no module {module}", fix="report this: the kernel package changed")
             shutil.copy(tree[module], ready / "modules")

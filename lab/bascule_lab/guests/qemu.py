@@ -32,7 +32,8 @@ class Machine:
     """What differs between two of the lab's QEMUs.
 
     `memory` is the RAM file, mapped shared (template) or copy on write (clone); None is plain memory (a migration
-    target). `sockets` is the path that `.qmp` and `.serial` are appended to.
+    target). `sockets` is the path that `.qmp` and `.serial` are appended to. `disks` are raw files; they come after the
+    NIC, so that a machine without them is the template's.
     """
 
     vmlinux: Path
@@ -43,6 +44,7 @@ class Machine:
     memory: Path | None = None
     memory_shared: bool = False
     incoming: bool = False
+    disks: tuple[Path, ...] = ()
 
     @property
     def qmp(self) -> Path:
@@ -72,6 +74,9 @@ def command(machine: Machine) -> list[str]:
     line += ["-object", backend, "-machine", "memory-backend=m0"]
     line += ["-kernel", str(machine.vmlinux), "-initrd", str(machine.initramfs)]
     line += ["-netdev", f"tap,id=n,fd={machine.tap_fd},vhost=off", "-device", nic]
+    for number, disk in enumerate(machine.disks):
+        line += ["-drive", f"if=none,id=d{number},format=raw,file={disk}"]
+        line += ["-device", f"virtio-blk-pci,drive=d{number},id=disk{number}"]
     line += ["-qmp", f"unix:{machine.qmp},server=on,wait=off"]
     line += ["-chardev", f"socket,id=s0,path={machine.serial},server=on,wait=off", "-serial", "chardev:s0"]
     if machine.incoming:

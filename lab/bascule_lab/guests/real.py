@@ -1,4 +1,4 @@
-"""A real guest: one QEMU cloned from the template, or waiting for a migration."""
+"""A real guest: one QEMU cloned from the template, booted from its disks, or waiting for a migration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INTERRUPTS_ON = 0x200
 
 
 class QemuGuest:
-    """One QEMU; `start_clone` or `start_incoming` once, then the rest of `guest.Guest`."""
+    """One QEMU; `start_clone`, `start_cold` or `start_incoming` once, then the rest of `guest.Guest`."""
 
     kind = "qemu"
 
@@ -65,7 +65,7 @@ class QemuGuest:
 
     async def start_clone(self) -> None:
         """Restore the template, copy on write, and configure it. Raises GuestError; nothing runs then."""
-        await self._spawn(self._template.memory)
+        await self._spawn(self._template.memory, incoming=True)
         try:
             await self._qmp.capabilities(x_ignore_shared=True)
             await self._qmp.execute("migrate-incoming", uri=f"exec:cat < {self._template.state}")
@@ -75,16 +75,20 @@ class QemuGuest:
             await self.kill()
             raise
 
+    async def start_cold(self) -> None:
+        """Boot from the disks; the kernel is the template's, which stands for a boot loader. Raises GuestError."""
+        await self._spawn(None, incoming=False)
+
     async def start_incoming(self, address: str) -> str:
         """Wait for a migration at `address` (the node's on the migration network); returns the uri. GuestError."""
-        await self._spawn(None)
+        await self._spawn(None, incoming=True)
         try:
             return await migration.listen(self._qmp, address)
         except BaseException:
             await self.kill()
             raise
 
-    async def _spawn(self, memory: Path | None) -> None:
+    async def _spawn(self, memory: Path | None, incoming: bool) -> None:
         machine = qemu.Machine(
             vmlinux=self._template.vmlinux,
             initramfs=self._template.initramfs,
@@ -92,7 +96,8 @@ class QemuGuest:
             tap_fd=await plumbing.bind(self.port),
             mac=self.spec.mac,
             memory=memory,
-            incoming=True,
+            incoming=incoming,
+            disks=self.spec.disks,
         )
         self._process = await asyncio.to_thread(qemu.spawn, machine, self.port.node_netns)
         try:

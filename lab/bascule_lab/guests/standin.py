@@ -60,6 +60,10 @@ class StandInGuest:
         await self._spawn()
         await netns.net(self._configure)
 
+    async def start_cold(self) -> None:
+        """As `start_clone`: a stand-in reads no disk, and takes the address that its pod was given."""
+        await self.start_clone()
+
     async def start_incoming(self, address: str) -> str:
         """Start the echo process without an address; returns a uri that only a stand-in understands."""
         await self._spawn()

@@ -24,6 +24,7 @@ from bascule_lab.guests.guest import Guest
 from bascule_lab.guests.plumbing import PodPort
 from bascule_lab.guests.spec import GuestSpec
 from bascule_lab.standins import ipam, objects, schedule
+from bascule_lab.standins.disks import VmDisks
 from bascule_lab.standins.world import Key, Obj, World, key_of
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,15 @@ class Launch:
 class Kubelet:
     """All nodes' kubelets in one; launches by pod uid."""
 
-    def __init__(self, world: World, config: LabConfig, make_guest: Callable[[GuestSpec, PodPort], Guest]) -> None:
+    def __init__(
+        self,
+        world: World,
+        config: LabConfig,
+        make_guest: Callable[[GuestSpec, PodPort], Guest],
+        disks: VmDisks,
+    ) -> None:
         self._world = world
+        self._disks = disks
         self._make_guest = make_guest
         self._config = config
         self._launches: dict[str, Launch] = {}
@@ -194,10 +202,13 @@ class Kubelet:
         return held
 
     async def start_guest(self, vmi: Obj, pod: Obj) -> None:
-        """Start the pod's guest from the template. Raises GuestError."""
+        """Start the pod's guest, from the template or, when it has disks, from these. Raises GuestError."""
         launch = self._launches[pod["metadata"]["uid"]]
         guest = self._new_guest(vmi, launch)
-        await guest.start_clone()
+        if guest.spec.disks:
+            await guest.start_cold()
+        else:
+            await guest.start_clone()
         self._running(launch, guest, vmi)
 
     async def start_incoming(self, vmi: Obj, pod: Obj) -> tuple[Guest, str]:
@@ -211,7 +222,7 @@ class Kubelet:
     def _new_guest(self, vmi: Obj, launch: Launch) -> Guest:
         if launch.port is None:
             raise GuestError(f"{vmi['metadata']['name']}: its pod is not attached")
-        return self._make_guest(guest_spec(vmi, launch.nics), launch.port)
+        return self._make_guest(guest_spec(vmi, launch.nics, self._disks.files(vmi)), launch.port)
 
     def _running(self, launch: Launch, guest: Guest, vmi: Obj) -> None:
         launch.guest = guest
@@ -238,8 +249,8 @@ def vm_of(pod: Obj) -> Key:
     return pod["metadata"]["namespace"], pod["metadata"]["labels"]["vm.kubevirt.io/name"]
 
 
-def guest_spec(vmi: Obj, nics: list[Nic]) -> GuestSpec:
-    """What the guest is told: its first NIC, and whom to talk to (the VMI's cloud-init user data)."""
+def guest_spec(vmi: Obj, nics: list[Nic], disks: tuple[Path, ...]) -> GuestSpec:
+    """What the guest is told: its first NIC, whom to talk to (the VMI's cloud-init user data), and its disks."""
     got: dict[str, Any] = nics[0][1]
     peers, every = objects.talk(vmi)
     return GuestSpec(
@@ -250,4 +261,5 @@ def guest_spec(vmi: Obj, nics: list[Nic]) -> GuestSpec:
         gateway=got["gateway"],
         peers=peers,
         talk_every_s=every,
+        disks=disks,
     )

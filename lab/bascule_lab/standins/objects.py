@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bascule.resources.kubevirt import pod_interface_name
@@ -30,8 +30,11 @@ def reruns(vm: Mapping[str, Any], phase: str) -> bool:
     return strategy == "Always" or (strategy == "RerunOnFailure" and phase == "Failed")
 
 
-def why_not_movable(vmi: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(reason, message) of LiveMigratable=False as KubeVirt gives it, None for a VMI that can move."""
+def why_not_movable(vmi: Mapping[str, Any], shared: Collection[str] = ()) -> tuple[str, str] | None:
+    """(reason, message) of LiveMigratable=False as KubeVirt gives it, None for a VMI that can move.
+
+    `shared` are the claims that two nodes may write.
+    """
     devices = vmi["spec"]["domain"].get("devices") or {}
     for kind in ("hostDevices", "gpus"):
         if devices.get(kind):
@@ -39,10 +42,30 @@ def why_not_movable(vmi: Mapping[str, Any]) -> tuple[str, str] | None:
     for volume in vmi["spec"].get("volumes") or []:
         if "hostDisk" in volume:
             return "DisksNotLiveMigratable", f"cannot migrate VMI with non-shared HostDisk {volume['name']}"
-        if "persistentVolumeClaim" in volume or "dataVolume" in volume:
-            text = f"cannot migrate VMI: PVC of {volume['name']} is not shared (the lab has no storage)"
-            return "DisksNotLiveMigratable", text
+        claim = _claim(volume)
+        if claim and claim not in shared:
+            text = (
+                f"cannot migrate VMI: PVC {claim} is not shared, live migration requires that all PVCs must be shared"
+            )
+            return "DisksNotLiveMigratable", f"{text} (using ReadWriteMany access mode)"
     return None
+
+
+def _claim(volume: Mapping[str, Any]) -> str:
+    """The claim of a volume: its own, or that of its DataVolume, which has the same name."""
+    named = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+    return str(named or (volume.get("dataVolume") or {}).get("name") or "")
+
+
+def claims(vmi: Mapping[str, Any]) -> list[str]:
+    """The claims among the VMI's volumes, in order."""
+    return [claim for volume in vmi["spec"].get("volumes") or [] if (claim := _claim(volume))]
+
+
+def boots_from_claim(vmi: Mapping[str, Any]) -> bool:
+    """Whether the first volume is a claim: such a VMI is booted, any other is a clone of the lab's guest."""
+    volumes = vmi["spec"].get("volumes") or []
+    return bool(volumes) and bool(_claim(volumes[0]))
 
 
 def owner(obj: Mapping[str, Any]) -> Obj:
@@ -162,6 +185,9 @@ def launcher_pod(vmi: Mapping[str, Any], move: Mapping[str, Any] | None = None) 
         "spec": {
             "nodeSelector": selector,
             "containers": [{"name": "compute", "image": image_of(vmi) or "none"}],
+            "volumes": [
+                {"name": f"disk{n}", "persistentVolumeClaim": {"claimName": c}} for n, c in enumerate(claims(vmi))
+            ],
         },
         "status": {"phase": "Pending"},
     }

@@ -10,6 +10,7 @@ from bascule.resources.kubevirt import pod_interface_name
 from bascule_kube.errors import Conflict
 from bascule_kube.kinds import POD, VM, VMI
 from bascule_lab.standins import objects
+from bascule_lab.standins.disks import VmDisks
 from bascule_lab.standins.kubelet import Kubelet
 from bascule_lab.standins.world import Key, Obj, World, condition, key_of, now, with_condition
 
@@ -17,14 +18,22 @@ log = logging.getLogger(__name__)
 # A restore costs about 0.35 s of CPU; more at once only stretches each.
 PARALLEL_STARTS = 3
 POLL_S = 0.05
+# printableStatus of a VM whose VMI waits for this
+_STARTING = {
+    "FailedPvcNotFound": "ErrorPvcNotFound",
+    "PVCNotReady": "WaitingForVolumeBinding",
+    "NotAllDVsReady": "Provisioning",
+    "ErrImagePull": "ErrImagePull",
+}
 
 
 class VirtController:
     """Keeps VMIs, launcher Pods and guests as the VMs ask."""
 
-    def __init__(self, world: World, kubelet: Kubelet) -> None:
+    def __init__(self, world: World, kubelet: Kubelet, disks: VmDisks) -> None:
         self._world = world
         self._kubelet = kubelet
+        self._disks = disks
         self._starting = asyncio.Semaphore(PARALLEL_STARTS)
         self._has_pod: set[str] = set()
         kubelet.on_guest_exit = self._guest_exited
@@ -43,7 +52,7 @@ class VirtController:
         if vmi is not None and (over or not objects.wants_to_run(vm)):
             await self._world.delete(VMI, key)
         words = {"Running": "Running", "Failed": "Failed", "Succeeded": "Stopped", "": "Stopped"}
-        word = words.get(phase, "Starting")
+        word = words.get(phase) or _STARTING.get(_ready_reason(vmi or {}), "Starting")
         status = {"created": vmi is not None, "ready": phase == "Running", "printableStatus": word}
         if {k: (vm.get("status") or {}).get(k) for k in status} != status:
             await self._world.set_status(VM, key, status)
@@ -70,12 +79,9 @@ class VirtController:
         status = vmi.get("status") or {}
         if status.get("phase") in ("Running", "Failed", "Succeeded"):
             return
-        image = objects.image_of(vmi)
-        if image != objects.GUEST_IMAGE:
-            await self._refuse(vmi, "ErrImagePull", f"the lab has no image {image!r}; it runs {objects.GUEST_IMAGE}")
-            return
-        if len(objects.nics(vmi)) != 1:
-            await self._refuse(vmi, "UnsupportedNICs", "a lab guest has exactly one NIC, on a Multus network")
+        against = self._against(vmi)
+        if against is not None:
+            await self._refuse(vmi, *against)
             return
         pods = self.pods_of(vmi)
         if not pods:
@@ -86,6 +92,22 @@ class VirtController:
             await self.failed(key, "PodFailed", pods[0]["status"].get("message", ""))
         elif pods[0]["status"].get("message"):
             await self._refuse(vmi, pods[0]["status"]["reason"], pods[0]["status"]["message"])
+
+    def _against(self, vmi: Obj) -> tuple[str, str] | None:
+        """(reason, message) of why a VMI cannot be started now."""
+        if len(objects.nics(vmi)) != 1:
+            return "UnsupportedNICs", "a lab guest has exactly one NIC, on a Multus network"
+        if objects.boots_from_claim(vmi):
+            return self._disks.lacking(vmi)
+        image = objects.image_of(vmi)
+        if image != objects.GUEST_IMAGE:
+            return "ErrImagePull", f"the lab has no image {image!r}; it runs {objects.GUEST_IMAGE}"
+        if objects.claims(vmi):
+            return (
+                "UnsupportedVolumes",
+                "a lab guest has claims from its first volume on, or none: a clone takes no disk",
+            )
+        return None
 
     async def _create_pod(self, vmi: Obj) -> None:
         # The cache may not hold the pod yet when the VMI's own change comes back.
@@ -111,7 +133,7 @@ class VirtController:
     async def publish_running(self, vmi: Obj, pod: Obj, more: Obj) -> None:
         """Status of a VMI that runs in `pod`; `more` is merged in (a migration's state)."""
         ready = condition("Ready", True, "Running")
-        why = objects.why_not_movable(vmi)
+        why = objects.why_not_movable(vmi, self._disks.shared(vmi))
         movable = condition("LiveMigratable", True, "Lab", "immediate post-copy over the migration link")
         if why:
             movable = condition("LiveMigratable", False, *why)
@@ -175,3 +197,9 @@ class VirtController:
         conditions = with_condition(vmi, condition("Ready", False, reason, message))
         await self._world.set_status(VMI, key, {"phase": "Failed", "conditions": conditions})
         await self._world.event(vmi, "Warning", "Stopped", message)
+
+
+def _ready_reason(vmi: Obj) -> str:
+    """Why a VMI is not Ready."""
+    found = (vmi.get("status") or {}).get("conditions") or []
+    return next((str(each["reason"]) for each in found if each["type"] == "Ready"), "")

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from bascule_kube import Cluster, Kind
 from bascule_kube.errors import NotFound, Unreachable
 from bascule_kube.informer import Informer
-from bascule_kube.kinds import IPPOOL, NAD, NETWORK, NODE, POD, VM, VMI, VMIM
+from bascule_kube.kinds import DATAVOLUME, IPPOOL, NAD, NETWORK, NODE, POD, PVC, VM, VMI, VMIM
 
 log = logging.getLogger(__name__)
 Obj = dict[str, Any]
 Key = tuple[str, str]
 T = TypeVar("T")
 RETRY_S = 0.25
-KINDS = (NODE, NETWORK, NAD, IPPOOL, VM, VMI, VMIM, POD)
+KINDS = (NODE, NETWORK, NAD, IPPOOL, VM, VMI, VMIM, POD, PVC, DATAVOLUME)
 
 
 def now() -> str:

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         "out-of-memory": _out_of_memory,
         "unmigratable": _unmigratable,
         "api": _api,
+        "disk-full": _disk_full,
     }[args.kind](status, args)
     print(json.dumps({"fault": args.kind, **done}))
     return 0
@@ -138,6 +139,11 @@ def _api(_status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     _in_range("--away", args.away)
     orders.take_api_away(state_dir(), args.away)
     return {"away_s": args.away}
+
+
+def _disk_full(_status: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    orders.fill_disk(state_dir(), args.state == "on")
+    return {"disk_full": args.state == "on"}
 
 
 def _in_range(option: str, seconds: float) -> None:

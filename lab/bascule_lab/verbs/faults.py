@@ -19,6 +19,8 @@ def add_parser(verbs: Kinds) -> None:
     _nodes(kinds)
     api = kinds.add_parser("api", help="take the Kubernetes API away for a while")
     api.add_argument("--away", type=float, required=True, metavar="S", help="seconds until it is back (1 to 600)")
+    disk = kinds.add_parser("disk-full", help="leave no room on the storage that uploaded disks go to")
+    disk.add_argument("state", choices=("on", "off"))
 
 
 def _guests(kinds: Kinds) -> None:

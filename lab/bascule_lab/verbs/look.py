@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bascule.errors import RefusedError, UsageError
+from bascule_lab.config import LabConfig
+from bascule_lab.hypervisor import look as old
 from bascule_lab.places import alive, read_status, state_dir
 
 EXEC_TIMEOUT_S = 60.0
@@ -23,17 +25,20 @@ def status(args: argparse.Namespace) -> int:
     for guest in found["guests"]:
         if guest["pid"] and not alive(guest["pid"], "qemu" if guest["kind"] == "qemu" else ""):
             guest["state"] = "dead"
+    found["old"] = old.status(LabConfig(state=state_dir()))
     if args.output == "json":
         print(json.dumps(found, indent=2))
         return 0
     print(f"lab {found['state']}, supervisor {found['pid']}, kubeconfig {found['kubeconfig']}")
-    _table(("NODE", "AGENT PID", "SOCKET"), [(n["name"], n["agent_pid"], n["socket"]) for n in found["nodes"]])
+    table(("NODE", "AGENT PID", "SOCKET"), [(n["name"], n["agent_pid"], n["socket"]) for n in found["nodes"]])
     columns = ("name", "node", "kind", "pid", "state", "qmp")
-    _table(tuple(c.upper() for c in columns), [tuple(g[c] for c in columns) for g in found["guests"]])
+    table(tuple(c.upper() for c in columns), [tuple(g[c] for c in columns) for g in found["guests"]])
+    if found["old"]:
+        print(f"old side: {len(found['old']['vms'])} VMs (bascule lab old status), {found['old']['uri']}")
     return 0
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
     text = [head, *[tuple(str(cell) for cell in row) for row in rows]]
     widths = [max(len(row[i]) for row in text) for i in range(len(head))]
     for row in text:

@@ -95,6 +95,15 @@ def _pod_selector(policy: Obj) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items())) or _NONE
 
 
+def _claim_status(claim: Obj) -> str:
+    return "Terminating" if claim["metadata"].get("deletionTimestamp") else str(_at(claim, "status", "phase"))
+
+
+def _modes(claim: Obj) -> str:
+    words = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+    return ",".join(words.get(mode, mode) for mode in _at(claim, "status", "accessModes", default=()))
+
+
 _AGE: Cell = ("Age", _age, 0)
 _CREATED: Cell = ("Created At", _created, 0)
 BUILTIN_COLUMNS: dict[str, list[Cell]] = {
@@ -127,6 +136,15 @@ BUILTIN_COLUMNS: dict[str, list[Cell]] = {
         ("Object", _involved, 0),
         ("Source", _from("source", "component"), 1),
         ("Message", lambda event: str(event.get("message", "")).strip(), 0),
+    ],
+    "persistentvolumeclaims": [
+        ("Status", _claim_status, 0),
+        ("Volume", _from("spec", "volumeName"), 0),
+        ("Capacity", _from("status", "capacity", "storage"), 0),
+        ("Access Modes", _modes, 0),
+        ("StorageClass", _from("spec", "storageClassName"), 0),
+        _AGE,
+        ("VolumeMode", _from("spec", "volumeMode", default="<unset>"), 1),
     ],
     "configmaps": [("Data", _count("data", "binaryData"), 0), _AGE],
     "secrets": [("Type", _from("type"), 0), ("Data", _count("data"), 0), _AGE],
