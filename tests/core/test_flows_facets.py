@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.flows.facets import Facets
+from bascule.flows.facets import Counts, Facets
 from bascule.flows.filter import read_filter
 from bascule.flows.names import Names, PortId
 from bascule.flows.record import RECORD
@@ -49,15 +49,36 @@ def test_each_batch_once_is_as_good_as_all_anew(given_steps):
         now += seconds * S
         window.add("a", now, batch(ports, verdict))
         wanted = read_filter(text)
-        found = facets.over(window.batches(60, now), names, wanted)
-        assert found == anew(window, names, wanted, now)
+        facets.over(window.batches(60, now), names, wanted)
+        assert facets.every() == anew(window, names, wanted, now)
 
 
 def test_another_name_is_counted_anew():
     window, facets, now = Window(), Facets(("vm",)), S
     window.add("a", now, batch([80], 1))
-    assert facets.over(window.batches(60, now), Names([]), read_filter("")) == {("vm", ""): 3}
-    assert facets.over(window.batches(60, now), Names([PORT]), read_filter("")) == {("vm", "web-1"): 3}
+    for names, name in ((Names([]), ""), (Names([PORT]), "web-1")):
+        facets.over(window.batches(60, now), names, read_filter(""))
+        assert facets.every() == {("vm", name): 3}
+
+
+@given(st.lists(st.tuples(st.integers(0, 30).map(lambda n: str(n) if n else ""), st.integers(1, 3)), max_size=40))
+def test_the_commonest_are_those_of_the_whole_list(seen):
+    counts, plain = Counts(), Counter()
+    for value, frames in seen:
+        counts.add(counts.number([value]), np.array([frames]))
+        plain[value] += frames
+    ranked = sorted(((value, frames) for value, frames in plain.items() if value), key=lambda each: (-each[1], each[0]))
+    assert counts.commonest(6) == ranked[:6] and counts.every() == plain
+
+
+def test_a_batch_larger_than_what_is_looked_at_at_once_counts_whole():
+    window, facets = Window(), Facets(("dst.port",))
+    ports = [n % 5000 + 1 for n in range(10_000)]
+    window.add("a", S, batch(ports, 1))
+    facets.over(window.batches(60, S), Names([PORT]), read_filter(""))
+    assert facets.every() == Counter({("dst.port", str(port)): 6 for port in set(ports)})
+    facets.over([], Names([]), read_filter(""))
+    assert facets.every() == {}
 
 
 def test_rules_have_the_names_their_node_gave_them():

@@ -1,4 +1,5 @@
-"""`bascule estate import|show`: VMs, port groups and VLANs of the old side from files; what was left out is named."""
+"""`bascule estate import|show`: VMs, port groups and VLANs of the old side, from files or live; what was left out is
+named."""
 
 from __future__ import annotations
 
@@ -70,12 +71,14 @@ def add_parser(sub: Subparsers) -> None:
     """Declare the verbs."""
     parser = sub.add_parser("estate", help="import or show the old side: VMs, NICs, port groups, VLANs")
     verbs = parser.add_subparsers(dest="estate_verb", required=True, metavar="VERB")
-    one = verbs.add_parser("import", help="read files and keep what they say; exit 1 when a row was left out")
-    text = "RVTools .xlsx or folder of CSV, plain CSV, OVF, OVA, libvirt XML"
-    one.add_argument("files", nargs="+", metavar="FILE", help=f"{text}; the earlier file counts where two differ")
+    one = verbs.add_parser(
+        "import", help="read files and hypervisors, keep what they say; exit 1 when a row was left out"
+    )
+    text = "RVTools .xlsx or folder of CSV, plain CSV, OVF, OVA, libvirt XML, or a live qemu+ssh://host/system"
+    one.add_argument("files", nargs="+", metavar="SOURCE", help=f"{text}; the earlier counts where two differ")
     one.add_argument("--to", type=Path, default=None, metavar="FILE", help="keep it here, not as the estate")
     show = verbs.add_parser("show", help="what was imported")
-    show.add_argument("files", nargs="*", metavar="FILE", help="look at these files, not at the imported estate")
+    show.add_argument("files", nargs="*", metavar="SOURCE", help="look at these, not at the imported estate")
     show.add_argument("--list", choices=LISTS, default="vms", help="which list (vms)")
     show.add_argument("--vm", default="", metavar="NAME", help="all that is known of one VM")
 
@@ -88,8 +91,9 @@ def run(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     from bascule.estate.counts import counts
     from bascule_console.services import estate as service
+    from bascule_console.services.collect.login import on_terminal
 
-    found = service.read(args.files)
+    found = service.read(args.files, on_terminal)
     kept = service.save(found, args.to or service.estate_path())
     numbers = counts(found)
     if args.output in ("json", "yaml", "jsonl"):
@@ -110,8 +114,9 @@ def _import(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from bascule.estate.counts import group_rows, vm_rows
     from bascule_console.services import estate as service
+    from bascule_console.services.collect.login import on_terminal
 
-    found = service.current(args.files)
+    found = service.current(args.files, on_terminal)
     if args.vm:
         return _one(found, args.vm, args.output)
     rows = {"vms": vm_rows, "port-groups": group_rows, "rejected": _rejected, "conflicts": _conflicts}[args.list](found)

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bascule.errors import UsageError
-from bascule_console.cli.flowtable import LIST, WIDTHS, say_extents, say_ledger, say_silent, write_flows
+from bascule_console.cli.flowtable import (
+    LIST,
+    WIDTHS,
+    say_drops,
+    say_extents,
+    say_ledger,
+    say_silent,
+    write_flows,
+)
 from bascule_console.cli.options import Subparsers, access
 from bascule_console.cli.output import Row, narrate, write_json_line
 
@@ -138,6 +146,7 @@ def _write(args: argparse.Namespace, answer: Found) -> int:
     write_flows(answer, args.last, args.output)
     say_silent(answer.answers.silent)
     say_extents(answer.extents)
+    say_drops(answer)
     if answer.problem:
         narrate(answer.problem)
     say_ledger(answer.ledger)

@@ -53,6 +53,7 @@ def write_flows(found: Found, last: int | None, fmt: str) -> None:
     rows: list[Row] = [dict(row) for row in found.store.rows(found.ids[:last])]
     if fmt in ("json", "yaml"):
         document: dict[str, Any] = {"flows": rows, "ledger": found.ledger.to_dict()}
+        document["drops"] = found.drops
         if found.extents:
             document["history"] = {node: extent.to_dict() for node, extent in sorted(found.extents.items())}
         write_document(document, fmt)
@@ -64,6 +65,17 @@ def write_flows(found: Found, last: int | None, fmt: str) -> None:
         sys.stdout.write(csv_text(rows))
     else:
         write_rows(rows, LIST, fmt)
+
+
+def say_drops(found: Found) -> None:
+    """What links dropped besides, and where the kernel was not asked."""
+    for row in found.drops:
+        place = f"{row['node']} {row['link']}" + (f" ({row['namespace']}/{row['vm']})" if row["vm"] else "")
+        why = f", {row['why']}" if row["why"] else ""
+        narrate(f"{row['by']} drops at {place}: {row['packets']} {row['reason']}{why} (since {row['since']})")
+    for node, drops in sorted(found.store.drops.told.items()):
+        if drops.absent:
+            narrate(f"{node}: kernel drops are not counted: {drops.absent}")
 
 
 def say_silent(silent: Mapping[str, str]) -> None:

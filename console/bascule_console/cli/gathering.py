@@ -29,10 +29,11 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 def gathered(args: argparse.Namespace) -> Gathered:
     """Read them all. A cluster is asked only when an option names one."""
     from bascule_console.services import estate, readiness
+    from bascule_console.services.collect.login import on_terminal
 
     asked = access(args) if args.lab or args.context or args.kubeconfig else None
     inputs = readiness.Inputs(args.cluster, args.proofs, args.flows, args.seen, args.answers, args.namespace)
-    read = estate.current(args.files)
+    read = estate.current(args.files, on_terminal)
     gc.freeze()  # none of it is garbage before the command ends; a large estate is slow to walk for nothing
     found = readiness.gather(read, inputs, asked)
     for each in found.rejected:

@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
     "estate": Verb("import or show the old side: VMs, NICs, port groups, VLANs from files"),
     "assess": Verb("is the old side ready to move? network checks with verdict, evidence and fix"),
     "plan": Verb("build or show the migration plan: Networks, addresses, waves, manifests"),
+    "wizard": Verb("the guided migration, step by step; --plain as lines"),
     "journal": Verb("what was changed, by whom, when; undo it"),
 }
 

@@ -53,6 +53,14 @@ PORTS = (
     Column("state", "state"),
     Column("reason", "reason"),
 )
+DROPS = (
+    Column("link", "link"),
+    Column("dropped by", "by"),
+    Column("reason", "reason"),
+    Column("frames", "packets"),
+    Column("last", "last"),
+    Column("why", "why"),
+)
 CONDITIONS = (
     Column("condition", "type"),
     Column("status", "status"),
@@ -127,6 +135,10 @@ def _write_one(document: dict[str, Any], fmt: str) -> None:
         if rows:
             print()
             write_rows(rows, columns, fmt)
+    dropped = (document.get("drops") or {}).get("links") or []
+    if dropped:
+        print()
+        write_rows(dropped, DROPS, fmt)
     if document["conditions"]:
         print()
         write_rows(document["conditions"], CONDITIONS, fmt)

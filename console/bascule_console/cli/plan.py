@@ -1,4 +1,7 @@
-"""`bascule plan build|show`: what becomes of port groups and VMs, in which wave, as manifests; nothing is applied."""
+"""`bascule plan build|show`: what becomes of port groups and VMs, in which wave, as manifests; nothing is applied.
+
+`plan run|rollback|status` are in planrun.py, `plan accept` in planaccept.py.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bascule.errors import UsageError
+from bascule_console.cli import planaccept, planrun
 from bascule_console.cli.gathering import add_inputs, gathered
 from bascule_console.cli.options import Subparsers
 from bascule_console.cli.output import Column, Row, narrate, write_document, write_json_line, write_rows
@@ -50,7 +54,7 @@ LISTS = {"waves": WAVES, "segments": SEGMENTS, "vms": VMS, "claims": CLAIMS, "tr
 
 def add_parser(sub: Subparsers) -> None:
     """Declare the verbs."""
-    parser = sub.add_parser("plan", help="build or show the migration plan")
+    parser = sub.add_parser("plan", help="build, show or run the migration plan")
     verbs = parser.add_subparsers(dest="plan_verb", required=True, metavar="VERB")
     make = verbs.add_parser("build", help="plan Networks, addresses and waves; exit 1 when a VM is held back")
     add_inputs(make)
@@ -69,10 +73,16 @@ def add_parser(sub: Subparsers) -> None:
     show.add_argument("--list", choices=tuple(LISTS), default="waves", help="which list (waves)")
     show.add_argument("--wave", type=int, default=0, metavar="N", help="the VMs of one wave")
     show.add_argument("--vm", default="", metavar="NAME", help="the steps of one VM")
+    planrun.add_parsers(verbs)
+    planaccept.add_parser(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the verbs."""
+    if args.plan_verb in planrun.VERBS:
+        return planrun.run(args)
+    if args.plan_verb == "accept":
+        return planaccept.run(args)
     return _build(args) if args.plan_verb == "build" else _show(args)
 
 
@@ -80,7 +90,9 @@ def _build(args: argparse.Namespace) -> int:
     from bascule.migration.options import Options
     from bascule.migration.plan_document import as_dict
     from bascule_console.services import plan as service
+    from bascule_console.services.run.guard import refuse_if_running
 
+    refuse_if_running()
     for name in ("wave_vms", "wave_gib"):
         if getattr(args, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(args, name)}: no room", fix="at least 1")
@@ -98,7 +110,7 @@ def _build(args: argparse.Namespace) -> int:
     world = gathered(args).world
     found = service.make(world, options, args.policies)
     written = service.write(found, world, args.to) if args.to else []
-    kept = service.keep(found)
+    kept = service.keep(found, world)
     document = as_dict(found)
     _print(args, document, "waves")
     held = [vm for vm in found.vms if not vm.wave]
@@ -110,7 +122,7 @@ def _build(args: argparse.Namespace) -> int:
     if held:
         narrate("next: bascule plan show --list vms tells why; mend it, or plan one anyway with --take VM")
     elif written:
-        narrate(f"next: bascule apply -f {args.to}/networks.yaml … after a look; the VMs are made halted")
+        narrate(f"next: a look at {args.to}, then bascule plan run {args.to} --source URI --dry-run")
     return INCOMPLETE if held else 0
 
 

@@ -49,8 +49,9 @@ def require_terminal() -> None:
     raise UsageError("the interface needs a terminal", cause=cause, fix=f"use the same without it: {HEADLESS}")
 
 
-def show(cluster: Access, args: argparse.Namespace) -> int:
-    """Run the app on a cluster. What has to be asked is asked before it takes the terminal."""
+def show(cluster: Access, args: argparse.Namespace, first: str = "") -> int:
+    """Run the app on a cluster, with `first` as if it had been typed after `:`. What has to be asked is asked before it
+    takes the terminal."""
     known = settle(cluster)
     settings = load_settings(settings_path())
     here = settings.of(known.context or "")
@@ -70,6 +71,8 @@ def show(cluster: Access, args: argparse.Namespace) -> int:
         ascii_only=args.ascii,
         theme=choose_theme(args.theme or here.theme or settings.theme, os.environ),
     )
+    if first:
+        app.call_later(app.run_command, first)
     app.run()
     return app.return_code or 0
 
