@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bascule.flows.drops import LinkDrops, drop_dict
+from bascule.flows.rows import time_text
 from bascule.hostplan.observed import Observed
 from bascule.hostplan.outcome import NetworkOutcome
 from bascule.resources.pod import PodNic
@@ -49,9 +51,11 @@ def build(
     outcomes: Iterable[NetworkOutcome],
     changes: Mapping[str, Any] | None = None,
     findings: Iterable[dict[str, Any]] = (),
+    drops: LinkDrops | None = None,
 ) -> dict[str, Any]:
     """The document. `changes` holds `change`, the last one under commit-confirm, and `accepted`; `findings` what
-    the agent found by itself. `trunk` is the trunk's name by the Network that selects this node, "" when none does."""
+    the agent found by itself. `trunk` is the trunk's name by the Network that selects this node, "" when none does;
+    `drops` what its links have dropped, None where flows are not counted."""
     shown = sorted(ports, key=lambda p: (p.nic.namespace, p.nic.vm, p.nic.nic, p.nic.pod))
     clock = kernel_clock()
     return {
@@ -72,9 +76,19 @@ def build(
         ],
         **(changes or {"change": None, "accepted": {}}),
         "findings": list(findings),
+        "drops": _drops(drops),
         "kernel": {"release": os.uname().release},
         "clock": {"offset_ns": clock.offset_ns, "error_ns": clock.error_ns, "source": clock.source},
     }
+
+
+def _drops(drops: LinkDrops | None) -> dict[str, Any]:
+    """`kernel` says whether the kernel's drops are counted, else `why` not; `links` all drops, most frames first."""
+    if drops is None:
+        return {"kernel": False, "why": "flows are not counted on this node", "since": "", "links": []}
+    links = sorted(drops.found, key=lambda drop: (-drop.packets, drop.link, drop.reason))
+    since = time_text(drops.since_ns)
+    return {"kernel": not drops.absent, "why": drops.absent, "since": since, "links": [drop_dict(d) for d in links]}
 
 
 def _trunk(name: str, observed: Observed) -> dict[str, Any]:

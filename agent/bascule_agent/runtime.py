@@ -18,6 +18,7 @@ from bascule.trunks.health import Fault, merge, observed_only
 from bascule_agent.apply.asking import Asking
 from bascule_agent.apply.changes import Changes
 from bascule_agent.apply.checks import Checks, ways_now
+from bascule_agent.apply.drops import NodeDrops
 from bascule_agent.apply.events import PortEvents
 from bascule_agent.apply.host import Host
 from bascule_agent.apply.lock import node_lock
@@ -39,6 +40,7 @@ from bascule_agent.flows.collect import Collector
 from bascule_agent.flows.count import Counting, open_counter, sweep, unjudged
 from bascule_agent.flows.hub import Drain, Hub
 from bascule_agent.flows.recorder import Recorder
+from bascule_agent.memory import give_back
 from bascule_agent.moves import AgentClient, Extras, FdbLog, FdbView, MoveService, MoveTracker, SourceTracker
 from bascule_agent.moves.handover import Handovers, Target
 from bascule_agent.netlink import FdbEvent, LinkEvent, Monitor
@@ -75,6 +77,7 @@ class Config:
 
 def run(config: Config) -> int:
     """Until SIGTERM or SIGINT, then 0; 1 when a part of the agent died. Detaches nothing."""
+    give_back()
     with node_lock(config.socket):
         return asyncio.run(_main(config))
 
@@ -157,6 +160,7 @@ class Agent:
             self._handovers.opened if self._handovers else lambda uid: None,
         )
         self._collector: Collector | None = None
+        self._drops = self._make_drops()
         self._hub = Hub(node=config.node)
         self._recorder = Recorder(config.socket.absolute().parent / "flows.sqlite", config.node)
         self._drift = Drift(config.node, self._host)
@@ -183,6 +187,18 @@ class Agent:
             path,
             lambda reason, message: self._teller.event(reason, message),
             lambda: self._loop.poke(),
+        )
+
+    def _make_drops(self) -> NodeDrops | None:
+        """What links drop, where flows are counted."""
+        if self._objects is None and self._counter is None:
+            return None
+        return NodeDrops(
+            self._config.pin_root / f"{self._config.node}_drops",
+            self._objects,
+            lambda: self._node.observed,
+            lambda: self._node.trunk,
+            lambda: (port.ifindex for port in self._ports.ids()),
         )
 
     def _make_handovers(self, client: AgentClient) -> Handovers | None:
@@ -255,13 +271,17 @@ class Agent:
 
     def _kernel_side(self) -> tuple[PortEvents | None, Collector | None]:
         """Port events and flow drains start at once: they do not need the cluster."""
+        if self._drops is not None:
+            self._start(self._drops.start(), "link drops")
         if self._objects is None:
             if self._counter is not None:
                 self._start(self._count(self._counter), "flows")
             return None, None
         events = PortEvents(self._objects, self._host, self._worker, self._ports, self._feed, self._teller)
         events.start()
-        collector = self._collector = Collector(self._objects, self._hub, self._ports.ids, self._drained)
+        collector = self._collector = Collector(
+            self._objects, self._hub, self._ports.ids, self._drained, drops=self._drops
+        )
         if self._policies is not None:
             self._policies.start_logs()
             self._start(self._policies.keep(), "policy hits")
@@ -270,7 +290,8 @@ class Agent:
 
     async def _count(self, counter: Objects) -> None:
         """Mode observe with --count-flows: until the end, then everything that was attached comes off."""
-        collector = Collector(counter, self._hub, self._ports.ids, self._recorder.record, unjudged(self._ports.ids))
+        swap = unjudged(self._ports.ids)
+        collector = Collector(counter, self._hub, self._ports.ids, self._recorder.record, swap, self._drops)
         draining = asyncio.create_task(collector.run())
         await self._stop.wait()
         collector.stop()
@@ -317,6 +338,8 @@ class Agent:
     async def _finish(self) -> None:
         flows = [task for task in self._tasks if task.get_name() == "flows"]
         await asyncio.gather(*flows)
+        if self._drops is not None:
+            self._drops.close()
         await asyncio.to_thread(self._recorder.close)
         for task in self._tasks:
             task.cancel()
@@ -421,4 +444,5 @@ class Agent:
         ports, outcomes = self._ports.views(), self._teller.outcomes
         findings = [fault.as_finding(self._config.node) for fault in self._faults()]
         trial = self._trunks.change()
-        return build(self._config.node, view, observed, self._node.trunk, ports, outcomes, trial, findings)
+        drops = self._drops.last if self._drops else None
+        return build(self._config.node, view, observed, self._node.trunk, ports, outcomes, trial, findings, drops)

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests_clock import StoppedClock
+from tests_verbs import verb
 from textual._context import active_app
 
 from bascule.continuity import Change, Nic, Probe, Record
@@ -394,16 +394,7 @@ class Live:
 
     async def bascule(self, *arguments: str) -> tuple[int, str, str]:
         """Run the command: (exit code, stdout, stderr)."""
-        program = (sys.executable, "-c", "import sys; from bascule_console.cli.main import main; sys.exit(main())")
-        process = await asyncio.create_subprocess_exec(
-            *(*program, "--kubeconfig", str(self.kubeconfig), *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+        return await verb("--kubeconfig", str(self.kubeconfig), *arguments)
 
     async def stop(self) -> None:
         for agent in self.agents.values():

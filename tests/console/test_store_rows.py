@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -143,3 +144,20 @@ def test_a_dirty_topic_is_taken_once() -> None:
     topics.touch("a")
     assert mine.take() == {"a"} and mine.take() == frozenset()
     assert other.take() == {"a"}
+
+
+async def test_who_sleeps_is_woken_by_a_change_of_its_topics_only() -> None:
+    topics = Topics()
+    mine = topics.subscribe("a", "b")
+    assert await mine.sleep(30) < 1, "what was not taken yet is a change"
+    mine.take()
+    sleeping = asyncio.create_task(mine.sleep(30))
+    await asyncio.sleep(0)
+    topics.touch("c")
+    await asyncio.sleep(0)
+    assert not sleeping.done()
+    topics.touch("b")
+    topics.touch("b")
+    await sleeping
+    assert mine.take() == {"b"}
+    assert await mine.sleep(0.01) >= 0.009

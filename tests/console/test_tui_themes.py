@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bascule_console.widgets.plainyaml import plain_yaml
 from bascule_console.widgets.themedata import ThemeError, contrast, load_theme, themes_folder
 
 THEMES = sorted(themes_folder().glob("*.yaml"))
@@ -43,3 +47,22 @@ def test_a_broken_theme_names_file_and_field(tmp_path: Path, change: tuple[str, 
     with pytest.raises(ThemeError) as caught:
         load_theme(path)
     assert str(path) in str(caught.value) and words in str(caught.value)
+
+
+@pytest.mark.parametrize("path", THEMES, ids=lambda path: path.stem)
+def test_the_plain_reader_reads_every_theme_as_yaml_does(path: Path) -> None:
+    assert plain_yaml(path.read_text()) == yaml.safe_load(path.read_text())
+
+
+LINES = st.sampled_from(
+    [
+        *("a: b", "a:", "  b: c", '  b: "#ff0000"', "b: true", "  c: off", "a: 'x'", "a: 1", "- a", "  x:", "    d: e"),
+        *("# word", "", "  # word", 'c: "a\\n"', "a: b # c", "null: x", "é: x", "a: b: c", "a:  b", "y: z", "\ta: b"),
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=6).map("\n".join))
+def test_what_the_plain_reader_takes_yaml_reads_the_same(text: str) -> None:
+    found = plain_yaml(text)
+    assert not found or found == yaml.safe_load(text)

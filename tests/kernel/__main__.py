@@ -24,7 +24,7 @@ TIMEOUT_S = 480.0
 LOG = ROOT / "build/kernel-tier.log"
 LOG_BEGINS = "@log"
 GUEST_LOG = "/run/tier.log"
-SUITES = ("tests/agent/segments", "tests/kernel")
+SUITES = ("tests/agent/segments", "tests/agent/test_flows_drops.py", "tests/kernel")
 PYTEST = (
     *(".venv/bin/python", "-m", "pytest", "-c", "tests/kernel/guest.ini", "--rootdir=."),
     # the conftest above these imports the lab and all its clients, seconds over 9p

@@ -43,6 +43,22 @@ class Sent:
         return self.cpu_ns / max(1, self.frames)
 
 
+@dataclass(frozen=True)
+class Talk:
+    """What a talk cost: `frames` arrived; CPU nanoseconds of the sender and of all that is between for each frame it
+    sent, and of the receiver for each that it took. Divided apart: a frame for which the receiver had no room cost the
+    path as much as any."""
+
+    frames: int
+    path_ns: float
+    taken_ns: float
+
+    @property
+    def ns_each(self) -> float:
+        """CPU of one frame from socket to socket."""
+        return self.path_ns + self.taken_ns
+
+
 class FlowBed:
     """`objects` are the node's; guest n has the port `ports[n]`."""
 
@@ -86,9 +102,8 @@ class FlowBed:
         frames, cpu, took = in_netns(f"{PREFIX}g0", go).split()
         return Sent(int(frames), float(cpu), float(took))
 
-    def talk(self, seconds: float) -> Sent:
-        """From guest 0's UDP socket to guest 1's, as much as goes; CPU of both and of everything between, per frame
-        that arrived."""
+    def talk(self, seconds: float) -> Talk:
+        """From guest 0's UDP socket to guest 1's, as much as goes; CPU of both and of everything between."""
 
         def start(*words: str) -> subprocess.Popen[str]:
             return subprocess.Popen([str(self.generator), *words], stdout=subprocess.PIPE, text=True)
@@ -96,12 +111,19 @@ class FlowBed:
         sink = in_netns(f"{PREFIX}g1", lambda: start("sink", str(seconds + 0.4), "0", "0"))
         source = in_netns(f"{PREFIX}g0", lambda: start("udp", str(seconds), "0", IPS[1]))
         told = [process.communicate()[0].split() for process in (source, sink)]
-        return Sent(int(told[1][0]), float(told[0][1]) + float(told[1][1]), float(told[0][2]))
+        (sent, sending), (taken, taking) = ((int(words[0]), float(words[1])) for words in told)
+        return Talk(taken, sending / max(1, sent), taking / max(1, taken))
 
     def detach(self) -> None:
         """Take the filters off both ports, for the path without us."""
         for at in (0, 1):
             self._tc("qdisc", "del", "dev", f"hv{at}", "clsact")
+
+    def attach_empty(self, program: int) -> None:
+        """A program in the same places instead of ours."""
+        for port in self.ports:
+            for side in ("ingress", "egress"):
+                self.netlink.attach_bpf(port, side, program, "empty")
 
     def attach(self) -> None:
         """Put them back."""

@@ -73,6 +73,8 @@ def status(node: str, pin_root: Path) -> int:
     mine = {each.pin_dir for each in (objects, counter) if each}
     for pins in sorted(root.iterdir()) if root.is_dir() else []:
         print(f"pins {pins}{' (this version)' if pins in mine else ''}")
+    for pins in sorted(drops.iterdir()) if (drops := pin_root / f"{node}_drops").is_dir() else []:
+        print(f"pins {pins} at raw tracepoint kfree_skb while the agent runs")
     names = {each.program_id(name): name for each in (objects, counter) if each for name in each.programs}
     with Netlink() as netlink:
         for link in netlink.links():

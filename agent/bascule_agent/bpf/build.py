@@ -1,8 +1,9 @@
 """Compile a BPF source and pin what it defines: `python -m bascule_agent.bpf.build --source F --pin-dir D`.
 
 A child process, and the only importer of bcc: a compile costs 190 MiB that the agent never has to hold. Every program
-`int f(struct __sk_buff *)` and every map is pinned into `tmp-…` beside D, which is then renamed to D: a reader sees all
-or nothing. A D that exists is left alone (its name holds the hash of source and defines, see objects.py).
+(`int f(struct __sk_buff *)`, or `raw_tracepoint__NAME`) and every map is pinned into `tmp-…` beside D, which is then
+renamed to D: a reader sees all or nothing. A D that exists is left alone (its name holds the hash of source and
+defines, see objects.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from bascule_agent.bpf import raw
 from bascule_agent.bpf.errors import BpfError
 from bascule_agent.bpf.shim import make_shim
 from bascule_agent.bpf.source import expand
+
+TRACEPOINT = "raw_tracepoint__"
 
 
 def _defines(given: list[str]) -> list[str]:
@@ -65,7 +68,8 @@ def _compile(source: Path, flags: list[str]) -> dict[str, int]:
             module = BPF(text=expand(source), cflags=flags)
             handle = module.module
             names = [lib.bpf_function_name(handle, i).decode() for i in range(lib.bpf_num_functions(handle))]
-            found = {name: module.load_func(name, BPF.SCHED_CLS).fd for name in names}
+            kinds = {name: BPF.RAW_TRACEPOINT if name.startswith(TRACEPOINT) else BPF.SCHED_CLS for name in names}
+            found = {name: module.load_func(name, kind).fd for name, kind in kinds.items()}
             for i in range(lib.bpf_num_tables(handle)):
                 found[lib.bpf_table_name(handle, i).decode()] = lib.bpf_table_fd_id(handle, i)
             _fill_jumps(found)

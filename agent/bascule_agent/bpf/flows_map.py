@@ -53,6 +53,18 @@ def _pack(dtype: np.dtype[Any], keys: NDArray[Any], values: NDArray[Any]) -> NDA
     return rows
 
 
+def _totals(view: NDArray[Any], keys: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """TOTAL rows of the array, which is emptied, and of the links that are past its end."""
+    at = np.flatnonzero(view["packets"])
+    rows = np.zeros(len(at) + len(keys), TOTAL)
+    rows["ifindex"][: len(at)], rows["direction"][: len(at)] = at // 2, at % 2
+    rows[len(at) :] = _pack(TOTAL, keys, values)
+    for name in ("packets", "bytes"):
+        rows[name][: len(at)] = view[name][at]
+    view[at] = 0
+    return rows
+
+
 def swap_and_drain(objects: Objects, grace_s: float = 0.02) -> Drained:
     """Swap the maps, wait until the idle pair is complete, return its contents and empty it. Blocks 10-30 ms.
 
@@ -67,6 +79,6 @@ def swap_and_drain(objects: Objects, grace_s: float = 0.02) -> Drained:
     total = counter_keys["cause"] == 0
     return Drained(
         _pack(RECORD, keys, values),
-        _pack(TOTAL, counter_keys[total], counters[total]),
+        _totals(objects.view(f"totals{current}"), counter_keys[total], counters[total]),
         _pack(OVERFLOW, counter_keys[~total], counters[~total]),
     )

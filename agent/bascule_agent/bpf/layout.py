@@ -14,6 +14,7 @@ from bascule_agent.flows.estimates import CONVERSATION, SEEN
 
 SOURCE = Path(__file__).with_name("port.c")
 FLOW_ENTRIES = 65536
+TOTAL_LINKS = 4096
 PORT_ENTRIES = 1024
 HAS_STAGED = 0x80000000  # in a program's number (policy.h)
 BLOCK_ROWS = 64
@@ -100,6 +101,8 @@ LAYOUT = {
     "flows1": (KEY, VALUE),
     "counters0": (_COUNTER_KEY, _COUNTER),
     "counters1": (_COUNTER_KEY, _COUNTER),
+    "totals0": (_U4, _COUNTER),
+    "totals1": (_U4, _COUNTER),
     "cur": (_U4, _U4),
     "lost": (_U4, np.dtype("<u8")),
     "slots": (_U4, SLOT),
@@ -113,6 +116,6 @@ LAYOUT = {
 
 def defines(flow_entries: int = FLOW_ENTRIES) -> dict[str, int | str]:
     """The -D defines of port.c: every Reason by number, and the sizes of its maps."""
-    names = "PORT_ENTRIES CONNTRACK_ENTRIES BLOCK_ROWS BLOCKS BLOCK_ENTRIES PREFIX_ENTRIES ESTIMATE_ENTRIES"
+    names = "TOTAL_LINKS PORT_ENTRIES CONNTRACK_ENTRIES BLOCK_ROWS BLOCKS BLOCK_ENTRIES PREFIX_ENTRIES ESTIMATE_ENTRIES"
     sizes: dict[str, int | str] = {name: globals()[name] for name in names.split()} | {"FLOW_ENTRIES": flow_entries}
     return {f"R_{reason.name}": int(reason) for reason in Reason} | sizes

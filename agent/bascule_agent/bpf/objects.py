@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import mmap
 import os
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Objects:
         self.maps = maps
         self.programs = programs
         self.layout = layout
+        self._views: dict[str, tuple[mmap.mmap, NDArray[Any]]] = {}
         self._infos = {name: raw.map_info(fd) for name, fd in maps.items()}
 
     @classmethod
@@ -79,7 +81,8 @@ class Objects:
                 )
 
     def close(self) -> None:
-        """Close the descriptors; the pins keep the objects alive."""
+        """Close the descriptors; the pins keep the objects alive. What `view` gave must not be used any more."""
+        self._views.clear()
         for fd in (*self.maps.values(), *self.programs.values()):
             os.close(fd)
         self.maps, self.programs = {}, {}
@@ -120,6 +123,16 @@ class Objects:
         """A whole hash map as (keys, values); `remove` empties it in the same call."""
         key_dtype, value_dtype = self.layout[name]
         return raw.batch(self.maps[name], key_dtype, value_dtype, self._infos[name].max_entries, remove=remove)
+
+
+    def view(self, name: str) -> NDArray[Any]:
+        """An mmapable array map as its values, in place: what is read is the kernel's, what is written too."""
+        found = self._views.get(name)
+        if found is None:
+            info, value = self._infos[name], self.layout[name][1]
+            mapped = mmap.mmap(self.maps[name], info.max_entries * value.itemsize)
+            found = self._views[name] = (mapped, np.frombuffer(mapped, value))
+        return found[1]
 
 
 def _row(dtype: np.dtype[Any], fields: tuple[Any, ...]) -> bytes:

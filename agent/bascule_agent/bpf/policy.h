@@ -2,7 +2,6 @@
 // direction are walked from the first until one decides. Programs and address sets are never changed once written: other
 // contents get another number, and a port's slot, one aligned word, says which program is in force. So a packet that has
 // read the word is judged by that version alone; what it needs is removed a grace period after the word has changed.
-#define MMAPABLE 1024
 #define LOGGED 8
 #define HAS_STAGED 0x80000000  // in a program's number: it has rows of what is staged too
 

@@ -25,6 +25,7 @@ _PROG_LOAD, _OBJ_PIN, _OBJ_GET, _PROG_TEST_RUN = 5, 6, 7, 10
 _NEXT_ID = {"prog": 11, "map": 12}
 _FD_BY_ID = {"prog": 13, "map": 14}
 _INFO_BY_FD = 15
+_RAW_TRACEPOINT_OPEN = 17
 _LOOKUP_BATCH, _LOOKUP_AND_DELETE_BATCH, _UPDATE_BATCH = 24, 25, 26
 _INFO_SIZE = 256
 SCHED_CLS = 3
@@ -207,6 +208,12 @@ def prog_load(instructions: bytes, name: str, kind: int = SCHED_CLS) -> int:
         *(0, 0, 0, 0, 0),
     )
     return _cloexec(_bpf(_PROG_LOAD, _buffer(header + name.encode()[:15].ljust(16, b"\0"))))
+
+
+def tracepoint_open(fd: int, name: str) -> int:
+    """Run a program at a raw tracepoint for as long as the returned descriptor is open."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _cloexec(_bpf(_RAW_TRACEPOINT_OPEN, _attr("QI4x", ctypes.addressof(text), fd)))
 
 
 def test_run(fd: int, frame: bytes) -> tuple[int, bytes]:

@@ -10,15 +10,19 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
+from bascule.flows.drops import LinkDrops
 from bascule.flows.names import PortId
 from bascule_agent.bpf.flows_map import Drained, swap_and_drain
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.errors import describe
 from bascule_agent.flows.account import Account
 from bascule_agent.flows.clock import realtime_minus_monotonic
+from bascule_agent.flows.drops import Counted
 from bascule_agent.flows.estimates import put_estimates
 from bascule_agent.flows.hub import Drain, Hub
 
@@ -28,9 +32,19 @@ PERIOD_SECONDS = 0.5
 WATCHED_SECONDS = 0.15  # while somebody follows: from the wire to a row on screen within 300 ms
 
 
+class LinkCounts(Protocol):
+    """What the node's links drop (apply.drops.NodeDrops)."""
+
+    def read(self) -> Counted:
+        """What the kernel's maps hold; in the drains' thread."""
+
+    def told(self, counted: Counted) -> LinkDrops:
+        """The same with the links' names; in the loop."""
+
+
 class Collector:
     """One node's drains. `ports()` names the ports that records point at; `also(drain)` sees each after the hub; `swap`
-    is what takes them out of the kernel."""
+    is what takes them out of the kernel; `drops` tells what the node's links drop besides."""
 
     def __init__(
         self,
@@ -39,7 +53,9 @@ class Collector:
         ports: Callable[[], tuple[PortId, ...]],
         also: Callable[[Drain], None] = lambda drain: None,
         swap: Callable[[Objects], Drained] = swap_and_drain,
+        drops: LinkCounts | None = None,
     ) -> None:
+        self._drops = drops
         self._objects, self._hub, self._ports, self._also, self._swap = objects, hub, ports, also, swap
         self._account = Account()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flows")
@@ -67,17 +83,19 @@ class Collector:
     async def drain(self) -> Drain:
         """Swap, read, account, publish."""
         loop = asyncio.get_running_loop()
-        drained = await loop.run_in_executor(self._thread, self._read)
+        drained, counted = await loop.run_in_executor(self._thread, self._read)
         made = to_drain(drained, self._account, self._ports())
+        if self._drops is not None and counted is not None:
+            made = replace(made, drops=self._drops.told(counted))
         self._hub.publish(made)
         self._also(made)
         return made
 
-    def _read(self) -> Drained:
+    def _read(self) -> tuple[Drained, Counted | None]:
         drained = self._swap(self._objects)
         if "estimates" in self._objects.layout:
             put_estimates(drained.records, *self._objects.rows("estimates"))
-        return drained
+        return drained, self._drops.read() if self._drops else None
 
 
 def to_drain(drained: Drained, account: Account, ports: tuple[PortId, ...]) -> Drain:

@@ -25,7 +25,7 @@ from bascule_agent.netlink import Netlink, NetlinkError, in_netns
 log = logging.getLogger("bascule_agent")
 
 SOURCE = layout.SOURCE.with_name("count.c")
-MAPS = ("flows0", "flows1", "counters0", "counters1", "cur", "lost")
+MAPS = ("flows0", "flows1", "counters0", "counters1", "totals0", "totals1", "cur", "lost")
 LAYOUT = {name: layout.LAYOUT[name] for name in MAPS}
 PROGRAMS = {"ingress": "count_in", "egress": "count_out"}
 FILTER = "bascule-count"

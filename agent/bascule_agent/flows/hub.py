@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bascule.flows.drops import LinkDrops
 from bascule.flows.filter import Filter
 from bascule.flows.ledger import AGENT_QUEUE, Ledger
 from bascule.flows.names import Names, PortId
@@ -31,12 +32,14 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True)
 class Drain:
-    """One swap of the kernel's maps: RECORD-typed records in CLOCK_REALTIME, all ports, the ledger after it."""
+    """One swap of the kernel's maps: RECORD-typed records in CLOCK_REALTIME, all ports, the ledger after it, and what
+    the links have dropped by then."""
 
     time_ns: int
     records: NDArray[Any]
     ports: tuple[PortId, ...]
     ledger: Ledger
+    drops: LinkDrops = LinkDrops()
 
     @property
     def frames(self) -> int:
@@ -164,4 +167,4 @@ def split(drain: Drain, limit: int = BATCH_RECORDS) -> Iterator[Drain]:
         piece = drain.records[at : at + limit]
         rest -= int(piece["packets"].sum())
         ledger = Ledger(drain.ledger.seen - rest, drain.ledger.sent - rest, drain.ledger.lost, drain.ledger.filtered)
-        yield Drain(drain.time_ns, piece, drain.ports, ledger)
+        yield replace(drain, records=piece, ledger=ledger)

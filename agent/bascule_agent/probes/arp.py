@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bascule_agent.probes.errors import ProbeError, ProbeSocketError
@@ -53,6 +53,7 @@ class ArpProber:
         self._socket, self._own = _open(self._way, self._address)
         self._ledger = Ledger()
         self._out: deque[tuple[int, int]] = deque(maxlen=20_000)
+        self._macs: set[bytes] = set()
         self._last = 0
         self._gone = False
         self._lock = threading.Lock()
@@ -77,8 +78,10 @@ class ArpProber:
         self._sending.set()
 
     def drain(self) -> Drained:
-        """What was asked and answered since the last call."""
-        return self._ledger.drain()
+        """What was asked and answered since the last call, and by whom."""
+        with self._lock:
+            macs, self._macs = sorted(self._macs), set()
+        return replace(self._ledger.drain(), answered_by=tuple(mac.hex(":") for mac in macs))
 
     def stop(self) -> None:
         """End both threads and close the socket; takes at most 0.2 s, call it off the event loop."""
@@ -117,6 +120,8 @@ class ArpProber:
                 continue
             received_ns = kernel_time(control) or time.time_ns()
             if data[:6] == self._own:
+                with self._lock:
+                    self._macs.add(data[22:28])
                 self._ledger.answered(self._newest(received_ns), received_ns)
 
     def _newest(self, received_ns: int) -> int:

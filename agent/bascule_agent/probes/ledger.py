@@ -15,7 +15,8 @@ WINDOW = 200_000
 @dataclass(frozen=True, slots=True)
 class Drained:
     """What happened since the last drain: arrays of equal length, rx 0 for what is still out. `neighbour` is the MAC
-    of the namespace's own ARP entry ("" for none), `retransmits` counts TCP segments sent again since the start."""
+    of the namespace's own ARP entry ("" for none), `retransmits` counts TCP segments sent again since the start.
+    `answered_by` are the MACs that answered an ARP probe since the last drain."""
 
     seq: list[int]
     tx_ns: list[int]
@@ -24,6 +25,7 @@ class Drained:
     error: str
     neighbour: str = ""
     retransmits: int = 0
+    answered_by: tuple[str, ...] = ()
 
 
 class Ledger:

@@ -98,6 +98,7 @@ class Prober:
             error=drained.error,
             neighbour=drained.neighbour,
             retransmits=drained.retransmits,
+            answered_by=drained.answered_by,
             clock=Clock(offset_ns=clock.offset_ns, error_ns=clock.error_ns, source=clock.source),
             **{"from": self._name},
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ import grpc.aio
 import numpy as np
 
 from bascule.errors import UsageError
+from bascule.flows.drops import LinkDrops
 from bascule.flows.extent import Extent
 from bascule.flows.filter import read_filter
 from bascule.flows.names import PortId
@@ -49,7 +51,7 @@ async def batches(
         raise UsageError("since_ns asks a history, which does not follow" if request.follow else "no history here")
     async with aclosing(history.read(request.since_ns, wanted)) as pieces:
         async for drain, extent in pieces:
-            for piece in split(drain):
+            for piece in split(replace(drain, drops=hub.last.drops)):  # the history has records only
                 yield flow_batch(node, piece, extent)
 
 
@@ -88,7 +90,13 @@ def flow_batch(node: str, drain: Drain, extent: Extent | None = None) -> pb.Flow
         ledger=pb.Ledger(seen=ledger.seen, sent=ledger.sent, lost=dict(ledger.lost), filtered=ledger.filtered),
         clock=clock_message(),
         history=pb.History(**vars(extent)) if extent else None,
+        drops=_drops(drain.drops),
     )
+
+
+def _drops(drops: LinkDrops) -> pb.LinkDrops:
+    found = [pb.LinkDrop(**vars(each)) for each in drops.found]
+    return pb.LinkDrops(since_ns=drops.since_ns, absent=drops.absent, found=found)
 
 
 def _port(port: PortId) -> pb.Port:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bascule_console.app import BasculeApp
 
-LINES_EVERY_S, STILL_EVERY_S, STILL_PERIOD_S = 0.25, 1.0, 0.1
+LINES_EVERY_S, STILL_EVERY_S = 0.25, 1.0
 # These run before any widget sees the key. For the prompts that is what makes the keys that follow in the same burst
 # (a paste, a slow line) theirs, and not the table's.
 FIRST = frozenset({"switch_table", "filter", "command"})
@@ -145,6 +145,10 @@ class BasculeScreen(Screen[None]):
         """The clock ends with the screen."""
         self._clock.cancel()
 
+    def on_screen_suspend(self) -> None:
+        """Another screen is shown."""
+        self._on_top.clear()
+
     def on_screen_resume(self) -> None:
         """Shown again: the clock runs."""
         if not self._on_top.is_set():
@@ -157,12 +161,14 @@ class BasculeScreen(Screen[None]):
         # Not Textual's timers: they cost a message through two queues for every tick, also when nothing has changed.
         fast, since_lines, moved, still = 1 / self.app.tick_hz(self.TICK_HZ), 0.0, False, 0.0
         while True:
-            period = fast if still < STILL_EVERY_S else max(fast, STILL_PERIOD_S)
-            await asyncio.sleep(period)
+            if still < STILL_EVERY_S or self._owing:
+                passed = fast
+                await asyncio.sleep(fast)
+            else:  # nothing to do before something changes, but to say how old the news are
+                passed = await self._changes.sleep(STILL_EVERY_S - since_lines)
             if self not in self.app.screen_stack:  # another mode is shown
-                self._on_top.clear()
                 await self._on_top.wait()
-            since_lines, still = since_lines + period, still + period
+            since_lines, still = since_lines + passed, still + passed
             if self._owing or self._changes.waiting():
                 moved, still = True, 0.0
                 self.call_next(self.tick)

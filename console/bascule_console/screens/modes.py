@@ -44,6 +44,7 @@ MODES: tuple[Mode, ...] = (
     Mode("flows", "Flows", ("f", "flow"), "flows:FlowsScreen"),
     Mode("moves", "Moves", ("mv", "move", "migrations"), "moves:MovesScreen"),
     Mode("journal", "Journal", ("j", "log"), "journal:JournalScreen"),
+    Mode("wizard", "Wizard", ("migrate", "migration"), "wizard:WizardScreen"),
 )
 
 

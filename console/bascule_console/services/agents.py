@@ -18,6 +18,7 @@ from bascule_console.store.nodes import AgentTarget
 if TYPE_CHECKING:
     import grpc
 
+    from bascule.flows.drops import LinkDrops
     from bascule.flows.names import PortId
     from bascule.flows.store import Batch
 
@@ -157,7 +158,18 @@ def decode_batch(agent: AgentTarget, message: Any) -> Batch:
     ledger = Ledger(told.seen, told.sent, dict(told.lost), told.filtered)
     extent = Extent(**{f.name: v for f, v in message.history.ListFields()}) if message.HasField("history") else None
     records = np.frombuffer(message.records, RECORD)
-    return Batch(node, message.time_ns, records, ports, ledger, extent, dict(message.rules))
+    drops = _drops(message.drops) if message.HasField("drops") else None
+    return Batch(node, message.time_ns, records, ports, ledger, extent, dict(message.rules), drops)
+
+
+def _drops(told: Any) -> LinkDrops:
+    from bascule.flows.drops import LinkDrop, LinkDrops
+
+    found = (
+        LinkDrop(each.link, each.ifindex, each.by, each.reason, each.packets, each.bytes, each.last_ns)
+        for each in told.found
+    )
+    return LinkDrops(told.since_ns, told.absent, tuple(found))
 
 
 def _port(node: str, port: Any) -> PortId:

@@ -71,8 +71,7 @@ async def _connected(session: Session, wanted: Access) -> None:
     ]
     try:
         while True:
-            for _ in store.flows.decay_in_parts(time.time_ns()):
-                await asyncio.sleep(0)
+            store.flows.decay(time.time_ns())
             await asyncio.sleep(DECAY_EVERY_S)
     finally:
         for task in asking:

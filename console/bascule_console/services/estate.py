@@ -1,11 +1,13 @@
-"""The old side from files: read, kept under XDG state for the verbs that follow, and shown."""
+"""The old side from files and live sources: read, kept under XDG state for the verbs that follow, and shown."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bascule.errors import UsageError
 from bascule.estate.document import dump
@@ -13,6 +15,10 @@ from bascule.estate.load import MAX_BYTES, File, load
 from bascule.estate.model import Estate
 from bascule.estate.ovf import ovf_member
 
+if TYPE_CHECKING:
+    from bascule_console.services.collect.hypervisor import Ask
+
+LIVE = "://"
 SUFFIXES = (".xlsx", ".xlsm", ".csv", ".ovf", ".ova", ".xml")
 
 
@@ -22,18 +28,37 @@ def estate_path(environ: Mapping[str, str] | None = None) -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "bascule" / "estate.json"
 
 
-def read(paths: Iterable[str]) -> Estate:
-    """The estate of files and folders. Raises UsageError for what cannot be read."""
-    return load([file for path in paths for file in _files(path)])
+def read(paths: Iterable[str], ask: Ask | None = None) -> Estate:
+    """The estate of files, folders and live sources (`qemu+ssh://host/system`), in their order.
+
+    `ask` is asked for credentials (bascule_console.services.collect). Not to be called where an event loop runs when a
+    source is live. Raises UsageError for what cannot be read, UnreachableError and RefusedError of live sources.
+    """
+    return load(
+        [file for path in paths for file in (asyncio.run(collect(path, ask)) if LIVE in path else _files(path))]
+    )
 
 
-def current(paths: list[str]) -> Estate:
-    """The estate of `paths`, or without any the imported one. Raises UsageError."""
+async def collect(uri: str, ask: Ask | None = None) -> list[File]:
+    """What a live source tells, asked read-only. Raises UnreachableError, RefusedError, UsageError."""
+    from bascule_console.services.collect.hypervisor import connect
+
+    source = await connect(uri, ask=ask)
+    try:
+        return await source.files()
+    finally:
+        await source.close()
+
+
+def current(paths: list[str], ask: Ask | None = None) -> Estate:
+    """The estate of `paths` as `read` has it, or without any the imported one. Raises BasculeError."""
     if paths:
-        return read(paths)
+        return read(paths, ask)
     kept = estate_path()
     if not kept.exists():
-        raise UsageError("no estate was imported", f"there is no {kept}", "bascule estate import FILE…, or name files")
+        raise UsageError(
+            "no estate was imported", f"there is no {kept}", "bascule estate import FILE|URI…, or name them"
+        )
     return load([_file(kept)])
 
 

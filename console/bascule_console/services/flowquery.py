@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bascule.flows.dropwindow import drop_rows
 from bascule.flows.extent import Extent
 from bascule.flows.filter import Filter
 from bascule.flows.ledger import Ledger
@@ -50,6 +51,11 @@ class Found:
         """The ledger of the answer: what the filter left out, here or at the nodes, is `filtered`."""
         every = self.store.frames(self.store.matching(Filter()))
         return self.store.ledger.without(every - self.store.frames(self.ids))
+
+    @property
+    def drops(self) -> list[dict[str, Any]]:
+        """What links dropped besides, since their agents started, as far as the filter keeps it."""
+        return drop_rows(self.store.drops.told, self.wanted, self.store.names)
 
 
 async def surroundings(cluster: Cluster) -> Surroundings:

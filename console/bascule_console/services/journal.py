@@ -20,6 +20,8 @@ from bascule_console.store.documents import portable
 
 Obj = dict[str, Any]
 SECRET_KEYS = ("data", "stringData")
+MIGRATION_STEP = "MigrationStep"
+"""No object of a cluster: what `plan run` did to a VM (contracts.md section 9); `plan rollback` takes it back."""
 
 
 class JournalError(RefusedError):
@@ -118,8 +120,8 @@ def _content(descriptor: int) -> bytes:
 
 
 def _undo(target: Reference, before: Obj | None, after: Obj | None) -> Undo | None:
-    """The inverse, if it is known: a Secret's is not, because its data is not kept."""
-    if target.kind == "Secret" and before is not None:
+    """The inverse, if it is known: a Secret's is not, because its data is not kept, and a step's has its own verb."""
+    if (target.kind == "Secret" and before is not None) or target.kind == MIGRATION_STEP:
         return None
     if before is None:
         return Undo("delete")

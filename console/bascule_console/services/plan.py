@@ -57,9 +57,10 @@ def plan_path() -> Path:
     return estate_path().with_name(PLAN)
 
 
-def keep(plan: Plan) -> Path:
-    """Keep a plan for `plan show`."""
-    return write_whole(plan_path(), _json(plan))
+def keep(plan: Plan, world: World) -> Path:
+    """Keep a plan for `plan show` and `plan run`: with its objects, which a directory has as files."""
+    found = documents(plan, {vm.key: vm for vm in world.vms})
+    return write_whole(plan_path(), json.dumps({**as_dict(plan), "documents": found}, indent=1) + "\n")
 
 
 def write(plan: Plan, world: World, directory: Path) -> list[Path]:

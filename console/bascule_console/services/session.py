@@ -37,6 +37,11 @@ class Session:
         self._agents: TrunkAgents | None = None
 
     @property
+    def access(self) -> Access:
+        """What the cluster is opened with, for services that open it themselves."""
+        return self._access
+
+    @property
     def cluster(self) -> Cluster:
         """The open cluster. Raises UnreachableError before it is open."""
         if self._cluster is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bascule_console.store.flows import FlowLine, Flows
+from bascule_console.store.flowline import FlowLine
+from bascule_console.store.flows import Flows
 
 if TYPE_CHECKING:
     from bascule.flows.filter import Field, Filter

@@ -9,9 +9,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bascule.flows.drops import KERNEL
 from bascule_console.store.flows import Flows
 
 if TYPE_CHECKING:
+    from bascule.flows.dropwindow import Recent
     from bascule.flows.facets import Facets
     from bascule.flows.filter import Filter
     from bascule.flows.window import Talker
@@ -54,6 +56,7 @@ class TopRow:
     dropped: int
     flows: int
     series: tuple[int, ...]
+    note: str = ""  # of what a link dropped: the reason in words
 
     @property
     def name(self) -> str:
@@ -99,9 +102,21 @@ def talkers(flows: Flows, wanted: Filter, by: tuple[str, ...], seconds: int) -> 
 
 
 def drops(flows: Flows, wanted: Filter) -> dict[Hashable, TopRow]:
-    """What did not pass in the last minute, by reason and place, most frames first."""
-    found = talkers(flows, _and(wanted, "verdict:drop,deny"), DROPS, 60).values()
+    """What did not pass in the last minute, by reason and place, most frames first: at ports, and what the kernel or
+    the trunk programs dropped at a link of a node."""
+    dropped = _and(wanted, "verdict:drop,deny")
+    found = [*talkers(flows, dropped, DROPS, 60).values(), *(_link_row(flows, each) for each in flows.drops(dropped))]
     return {row.values: row for row in sorted(found, key=lambda row: -row.packets)}
+
+
+def _link_row(flows: Flows, recent: Recent) -> TopRow:
+    drop, port = recent.drop, flows.port(recent.node, recent.drop.ifindex)
+    reason = f"{drop.by} {drop.reason}" if drop.by == KERNEL else drop.reason
+    place = f"{port.vm} ({drop.link})" if port.vm else drop.link
+    values = (reason, recent.node, place, "", str(port.vlan or ""), "", "", "")
+    note = f"{drop.why or 'no words for this reason'}; {drop.packets} since the agent started"
+    sums = (recent.packets, recent.bytes, recent.packets, 1, recent.series)
+    return TopRow(DROPS, values, 60, *sums, note)
 
 
 def arps(flows: Flows, wanted: Filter) -> dict[Hashable, TopRow]:
@@ -111,14 +126,10 @@ def arps(flows: Flows, wanted: Filter) -> dict[Hashable, TopRow]:
 
 def facets(flows: Flows, counted: Facets, wanted: Filter) -> dict[Hashable, FacetRow]:
     """The commonest values of each field in the last minute; `counted` is kept from one time to the next."""
-    by_field: dict[str, list[tuple[int, str]]] = {field: [] for field in FACETS}
-    for (field, value), frames in flows.facets(counted, wanted).items():
-        if value:
-            by_field[field].append((-frames, value))
     found = dict[Hashable, FacetRow]()
-    for field, every in by_field.items():
-        for at, (frames, value) in enumerate(sorted(every)[:FACET_VALUES]):
-            found[field, value] = FacetRow(field, value, -frames, at == 0)
+    for field, counts in flows.facets(counted, wanted).items():
+        for at, (value, frames) in enumerate(counts.commonest(FACET_VALUES)):
+            found[field, value] = FacetRow(field, value, frames, at == 0)
     return found
 
 

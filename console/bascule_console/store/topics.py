@@ -1,12 +1,15 @@
 """Versions and dirty flags by topic: how a screen learns that something it shows has changed.
 
 Services call `touch`; a viewer holds a Subscription and asks `take` once per tick, so that a thousand
-changes between two ticks cost one repaint. Nothing is delivered by callback: a burst can never run UI code.
+changes between two ticks cost one repaint. Nothing is delivered by callback: a burst can never run UI code. Where
+nothing has changed for long a viewer sleeps until something does.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 INVENTORY = "inventory"
 FLOWS = "flows"
@@ -39,16 +42,44 @@ class Subscription:
             self._seen[name] = self._topics.version(name)
         return changed
 
+    async def sleep(self, seconds: float) -> float:
+        """Return as soon as `take` would return something, after `seconds` at the latest; the seconds that took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if not self.waiting():
+            woken: asyncio.Future[None] = loop.create_future()
+            alarm = loop.call_later(seconds, _wake, woken)
+            self._topics.wake_on(woken, self._seen)
+            try:
+                await woken
+            finally:
+                alarm.cancel()
+                self._topics.let_sleep(woken, self._seen)
+        return loop.time() - began
+
 
 class Topics:
-    """A version per topic; it only grows."""
+    """A version per topic; it only grows. One event loop owns it."""
 
     def __init__(self) -> None:
         self._versions: Counter[str] = Counter()
+        self._sleepers: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
     def touch(self, name: str) -> None:
         """Say that `name` changed."""
         self._versions[name] += 1
+        for woken in self._sleepers[name]:
+            _wake(woken)
+
+    def wake_on(self, woken: asyncio.Future[None], names: Iterable[str]) -> None:
+        """Have `woken` done at the next change of one of `names`."""
+        for name in names:
+            self._sleepers[name].add(woken)
+
+    def let_sleep(self, woken: asyncio.Future[None], names: Iterable[str]) -> None:
+        """Nobody waits for `woken` any more."""
+        for name in names:
+            self._sleepers[name].discard(woken)
 
     def version(self, name: str) -> int:
         """How often `name` was touched."""
@@ -57,3 +88,8 @@ class Topics:
     def subscribe(self, *names: str) -> Subscription:
         """A viewer's own dirty flags over `names`."""
         return Subscription(self, names)
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bascule.errors import UsageError
-from bascule_console.widgets.labels import Requirement, parse_labels
+
+if TYPE_CHECKING:
+    from bascule_console.widgets.labels import Requirement
 
 
 class FilterError(UsageError):
@@ -65,6 +67,8 @@ def parse_filter(text: str) -> TextFilter:
 
 
 def _by_labels(text: str) -> TextFilter:
+    from bascule_console.widgets.labels import parse_labels  # its expressions cost 2 ms, which the first paint has not
+
     try:
         return TextFilter(text, labels=parse_labels(text[2:].strip()))
     except ValueError as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from bascule_console.store.lazyrows import held, some_of, stamps_of
 from bascule_console.widgets.columns import Column
 from bascule_console.widgets.filtering import TextFilter
 
@@ -68,7 +69,7 @@ class RowView(Generic[R]):
         self.frozen = False
         self._held: Mapping[Hashable, R] = {}
         self._at = 0  # where the cursor was last seen
-        self._facts: dict[Hashable, tuple[R, bool, Any]] = {}
+        self._facts: dict[Hashable, tuple[object, bool, Any]] = {}  # what the row was, whether it is kept, its rank
         self._version = -1
         self._clock = clock
         self._ordered_at = -REORDER_EVERY_S
@@ -149,7 +150,7 @@ class RowView(Generic[R]):
         """Hold the view, or let it catch up. Intake never stops."""
         if frozen == self.frozen:
             return
-        self._held = dict(self.source.rows()) if frozen else {}
+        self._held = held(self.source.rows()) if frozen else {}
         self.frozen = frozen
         self._mark = (self.source.intake, self.source.lost)
         self._version = -1
@@ -186,15 +187,14 @@ class RowView(Generic[R]):
     def _judge(self, rows: Mapping[Hashable, R], column: Column[R] | None) -> None:
         """Filter and rank the rows that are new or changed; of very many, as much as a slice of time allows."""
         facts, known = self._facts, self._facts.get
-        stale = [key for key, row in rows.items() if (fact := known(key)) is None or fact[0] is not row]
+        stale = [each for each in stamps_of(rows) if (fact := known(each[0])) is None or fact[0] is not each[1]]
         self._unjudged = False
         ends = time.perf_counter() + SLICE_S
         for at in range(0, len(stale), SLICE_ROWS):
             part = stale[at : at + SLICE_ROWS]
-            kept = self._keep([rows[key] for key in part])
-            for key, keeps in zip(part, kept, strict=True):
-                row = rows[key]
-                facts[key] = (row, keeps, column.order(row) if column is not None and keeps else None)
+            some = some_of(rows, [key for key, _ in part])
+            for (key, stamp), row, keeps in zip(part, some, self._keep(some), strict=True):
+                facts[key] = (stamp, keeps, column.order(row) if column is not None and keeps else None)
             more = at + SLICE_ROWS < len(stale)
             if more and len(rows) > MANY_ROWS and time.perf_counter() > ends:
                 self._unjudged = True

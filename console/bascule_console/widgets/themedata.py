@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bascule.errors import UsageError
+from bascule_console.widgets.plainyaml import plain_yaml
 
 ROLES = (
     *("verdict-allow", "verdict-deny", "verdict-drop", "verdict-unknown"),
@@ -111,10 +110,7 @@ def themes_folder() -> Path:
 
 def load_theme(path: Path) -> ThemeData:
     """Read a theme; ThemeError names the file and the field."""
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ThemeError(f"cannot read theme {path}", cause=str(error)) from error
+    document = _read(path)
     if not isinstance(document, dict) or not isinstance(document.get("name"), str):
         raise ThemeError(f"{path}: no theme", cause="it has no field name", fix="compare it with themes/dark.yaml")
     return ThemeData(
@@ -124,6 +120,22 @@ def load_theme(path: Path) -> ThemeData:
         base=_colors(path, document, "base", BASE),
         roles=_colors(path, document, "roles", ROLES),
     )
+
+
+def _read(path: Path) -> Any:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ThemeError(f"cannot read theme {path}", cause=str(error)) from error
+    document = plain_yaml(text)
+    if document is not None:
+        return document
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ThemeError(f"cannot read theme {path}", cause=str(error)) from error
 
 
 def contrast(one: str, other: str) -> float:

@@ -36,7 +36,7 @@ class PortId:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Who:
     """One end. `name` is what is shown; `kind` one of KINDS; `why` says why there is no name, "" when there is one."""
 

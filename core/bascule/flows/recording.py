@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from bascule.errors import UsageError
 from bascule.flows.block import LAYOUT, pack, unpack
+from bascule.flows.drops import LinkDrop, LinkDrops
 from bascule.flows.ledger import Ledger
 from bascule.flows.names import PortId
 from bascule.flows.store import Batch
@@ -47,9 +48,14 @@ def entry(batch: Batch) -> bytes:
         "time_ns": batch.time_ns,
         "ports": [{**vars(port), "labels": dict(port.labels)} for port in batch.ports],
         "ledger": [ledger.seen, ledger.sent, dict(ledger.lost), ledger.filtered],
+        "drops": _drops(batch.drops),
     }
     body = json.dumps(head).encode() + b"\n" + pack(batch.records)
     return _ENTRY.pack(len(body), zlib.crc32(body)) + body
+
+
+def _drops(drops: LinkDrops | None) -> dict[str, Any] | None:
+    return {**vars(drops), "found": [vars(each) for each in drops.found]} if drops else None
 
 
 def read_header(stream: BinaryIO, name: str) -> Surroundings:
@@ -94,4 +100,7 @@ def _batch(body: bytes) -> Batch:
     head, _, block = body.partition(b"\n")
     document: dict[str, Any] = json.loads(head)
     ports = tuple(PortId(**{**p, "labels": tuple(sorted(p["labels"].items()))}) for p in document["ports"])
-    return Batch(document["node"], document["time_ns"], unpack(block), ports, Ledger(*document["ledger"]))
+    told = document.get("drops")  # not in recordings of before
+    drops = LinkDrops(**{**told, "found": tuple(LinkDrop(**each) for each in told["found"])}) if told else None
+    ledger = Ledger(*document["ledger"])
+    return Batch(document["node"], document["time_ns"], unpack(block), ports, ledger, drops=drops)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bascule.flows.slots import grown
+
 BUCKETS = 30
 BUCKET_NS = 2_000_000_000
 
@@ -17,17 +19,17 @@ class Timeline:
     """Bytes per entry and bucket; entries are slots that their owner numbers."""
 
     def __init__(self) -> None:
-        self._bytes = np.zeros((0, BUCKETS), np.float32)
+        self._bytes = np.zeros((BUCKETS, 0), np.float32)  # a bucket's slots side by side: an unused one takes no memory
         self._at = np.zeros(0, np.int64)  # the newest bucket of each slot
 
     def grow(self, slots: int) -> None:
-        """Room for `slots` more."""
-        self._bytes = np.concatenate([self._bytes, np.zeros((slots, BUCKETS), np.float32)])
-        self._at = np.concatenate([self._at, np.zeros(slots, np.int64)])
+        """Room for `slots` in all."""
+        self._bytes, self._at = grown(self._bytes, slots, axis=1), grown(self._at, slots)
 
-    def clear(self, slot: int) -> None:
-        """A slot gets another owner."""
-        self._bytes[slot], self._at[slot] = 0, 0
+    def clear(self, slots: NDArray[np.int64]) -> None:
+        """Slots get other owners."""
+        used = slots[self._at[slots] > 0]
+        self._bytes[:, used], self._at[used] = 0, 0
 
     def add(self, slots: NDArray[np.int64], octets: NDArray[np.uint64], at_ns: NDArray[np.int64]) -> None:
         """Count `octets` for slots, each at its own time; a slot may come several times."""
@@ -38,14 +40,14 @@ class Timeline:
         self._forget(touched, newest)
         self._at[touched] = newest
         bucket = np.where(bucket > newest[inverse] - BUCKETS, bucket, newest[inverse])
-        np.add.at(self._bytes, (slots, bucket % BUCKETS), octets.astype(np.float32))
+        np.add.at(self._bytes, (bucket % BUCKETS, slots), octets.astype(np.float32))
 
     def rates(self, slot: int, now_ns: int) -> NDArray[np.float32]:
         """(BUCKETS,) bytes per second of one slot, oldest first, up to `now_ns`."""
         now = max(now_ns // BUCKET_NS, int(self._at[slot]))
         wanted = np.arange(now - BUCKETS + 1, now + 1)
         known = (wanted <= self._at[slot]) & (wanted > self._at[slot] - BUCKETS)
-        found: NDArray[np.float32] = np.where(known, self._bytes[slot, wanted % BUCKETS], np.float32(0))
+        found: NDArray[np.float32] = np.where(known, self._bytes[wanted % BUCKETS, slot], np.float32(0))
         return found / np.float32(BUCKET_NS / 1e9)
 
     def _forget(self, slots: NDArray[np.int64], now: NDArray[np.int64]) -> None:
@@ -53,4 +55,4 @@ class Timeline:
         gap = np.minimum(now - self._at[slots], BUCKETS)
         for step in range(1, int(gap.max(initial=0)) + 1):
             behind = gap >= step
-            self._bytes[slots[behind], (now[behind] - step + 1) % BUCKETS] = 0
+            self._bytes[(now[behind] - step + 1) % BUCKETS, slots[behind]] = 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bascule.flows.reasons import Reason
 from bascule_console.screens.live.columns import flow_columns
-from bascule_console.store.flows import FlowLine
+from bascule_console.store.flowline import FlowLine
 from bascule_console.store.flowviews import BROADCAST, FacetRow, TopRow
 from bascule_console.widgets.columns import Column
 from bascule_console.widgets.glyphs import Glyphs
@@ -98,6 +98,8 @@ def drop_columns(glyphs: Glyphs) -> list[Column[TopRow]]:
     """Why, where, whose."""
 
     def place(row: TopRow) -> str:
+        if row.note:
+            return row.value("vm")
         arrow = glyphs.egress if row.value("dir") == "egress" else glyphs.ingress
         return f"{arrow} {row.value('vm') or '?'}"
 
@@ -111,7 +113,9 @@ def drop_columns(glyphs: Glyphs) -> list[Column[TopRow]]:
         Column("proto", "PROTO", 5, _value("proto"), _value("proto"), priority=5),
         Column("packets", "FRAMES", 6, lambda r: count(r.packets), lambda r: r.packets, right=True),
         Column("minute", "LAST MINUTE", 15, lambda r: spark(r.series, 15, glyphs), lambda r: r.packets, 6, _busy),
-        Column("why", "WHY", 42, lambda r: why(r.value("reason")), _value("reason"), priority=7, grow=3, most=80),
+        Column(
+            "why", "WHY", 42, lambda r: r.note or why(r.value("reason")), _value("reason"), priority=7, grow=3, most=80
+        ),
     ]
 
 

@@ -23,7 +23,7 @@ from bascule_console.screens.flows.words import about, one_line
 from bascule_console.screens.live import words
 from bascule_console.store import flowviews
 from bascule_console.store.derived import Derived
-from bascule_console.store.flows import FlowLine
+from bascule_console.store.flowline import FlowLine
 from bascule_console.store.flowviews import SECONDS, WAYS, FacetRow, TopRow
 from bascule_console.store.topics import AGENTS, FLOWS
 from bascule_console.store.vms import VMS
@@ -163,7 +163,9 @@ class FlowsScreen(FlowFiltering, DetailedScreen[FlowLine]):
         text, cut = (self.table.view.filter.text if self._built else ""), self.app.store.flows.cut
         filtered: Parts = [(f"  /{text}", "busy")] if text else []
         room: Parts = [(f"  {cut} frames had no room here", "bad")] if cut else []
-        return [(f"{by}  over {self._over(self._view)}", "muted"), *filtered, *room]
+        missing = self.app.store.flows.uncounted if self._view == "drops" else {}
+        blind: Parts = [(f"  kernel drops not counted: {node}: {why}", "bad") for node, why in missing.items()]
+        return [(f"{by}  over {self._over(self._view)}", "muted"), *filtered, *room, *blind]
 
     def _flow_filter(self) -> Any:
         from bascule.flows.filter import read_filter
@@ -267,7 +269,9 @@ class FlowsScreen(FlowFiltering, DetailedScreen[FlowLine]):
         if isinstance(row, FacetRow):
             self._narrow([(row.field, row.value)])
         elif isinstance(row, TopRow):
-            self._narrow([(name, value) for name, value in zip(row.by, row.values, strict=True) if value])
+            # No flow has what a link dropped: those of its node come nearest.
+            known = ("node",) if row.note else row.by
+            self._narrow([(name, row.value(name)) for name in known if row.value(name)])
         else:
             self._detailed = not self._detailed
             self._show_detail()

@@ -8,7 +8,7 @@ from bascule.flows.rows import End
 from bascule.text import escape
 from bascule_console.screens.flows.columns import why
 from bascule_console.screens.live.columns import flow_tone
-from bascule_console.store.flows import FlowLine
+from bascule_console.store.flowline import FlowLine
 from bascule_console.widgets.detail import fact, heading
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.lines import Parts

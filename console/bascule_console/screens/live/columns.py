@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule_console.store.flows import FlowLine
+from bascule_console.store.flowline import FlowLine
 from bascule_console.store.vms import VmRow
 from bascule_console.widgets.columns import Column
 from bascule_console.widgets.glyphs import Glyphs

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from bascule_console.screens.flows.filtering import FlowFiltering
 from bascule_console.screens.live import words
 from bascule_console.screens.live.columns import flow_columns, vm_columns, vm_tone
-from bascule_console.store.flows import FlowLine
+from bascule_console.store.flowline import FlowLine
 from bascule_console.store.topics import AGENTS, FLOWS, INVENTORY
 from bascule_console.store.vms import VMS, VmRow
 from bascule_console.widgets.table import GridTable

@@ -86,6 +86,34 @@ class Ledger(_message.Message):
     filtered: int
     def __init__(self, seen: _Optional[int] = ..., sent: _Optional[int] = ..., lost: _Optional[_Mapping[str, int]] = ..., filtered: _Optional[int] = ...) -> None: ...
 
+class LinkDrop(_message.Message):
+    __slots__ = ("link", "ifindex", "by", "reason", "packets", "bytes", "last_ns")
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    IFINDEX_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PACKETS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    LAST_NS_FIELD_NUMBER: _ClassVar[int]
+    link: str
+    ifindex: int
+    by: str
+    reason: str
+    packets: int
+    bytes: int
+    last_ns: int
+    def __init__(self, link: _Optional[str] = ..., ifindex: _Optional[int] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., packets: _Optional[int] = ..., bytes: _Optional[int] = ..., last_ns: _Optional[int] = ...) -> None: ...
+
+class LinkDrops(_message.Message):
+    __slots__ = ("since_ns", "absent", "found")
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    since_ns: int
+    absent: str
+    found: _containers.RepeatedCompositeFieldContainer[LinkDrop]
+    def __init__(self, since_ns: _Optional[int] = ..., absent: _Optional[str] = ..., found: _Optional[_Iterable[_Union[LinkDrop, _Mapping]]] = ...) -> None: ...
+
 class History(_message.Message):
     __slots__ = ("oldest_ns", "rolled_until_ns", "dropped_until_ns", "dropped_frames", "bytes")
     OLDEST_NS_FIELD_NUMBER: _ClassVar[int]
@@ -101,7 +129,7 @@ class History(_message.Message):
     def __init__(self, oldest_ns: _Optional[int] = ..., rolled_until_ns: _Optional[int] = ..., dropped_until_ns: _Optional[int] = ..., dropped_frames: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class FlowBatch(_message.Message):
-    __slots__ = ("node", "time_ns", "records", "ports", "ledger", "clock", "history", "rules")
+    __slots__ = ("node", "time_ns", "records", "ports", "ledger", "clock", "history", "rules", "drops")
     class RulesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +145,7 @@ class FlowBatch(_message.Message):
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
+    DROPS_FIELD_NUMBER: _ClassVar[int]
     node: str
     time_ns: int
     records: bytes
@@ -125,7 +154,8 @@ class FlowBatch(_message.Message):
     clock: Clock
     history: History
     rules: _containers.ScalarMap[int, str]
-    def __init__(self, node: _Optional[str] = ..., time_ns: _Optional[int] = ..., records: _Optional[bytes] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ..., rules: _Optional[_Mapping[int, str]] = ...) -> None: ...
+    drops: LinkDrops
+    def __init__(self, node: _Optional[str] = ..., time_ns: _Optional[int] = ..., records: _Optional[bytes] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., ledger: _Optional[_Union[Ledger, _Mapping]] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ..., rules: _Optional[_Mapping[int, str]] = ..., drops: _Optional[_Union[LinkDrops, _Mapping]] = ...) -> None: ...
 
 class MovesRequest(_message.Message):
     __slots__ = ("follow", "vm", "namespace", "migration_uid")
@@ -168,7 +198,7 @@ class ProbeRequest(_message.Message):
     def __init__(self, address: _Optional[str] = ..., kind: _Optional[str] = ..., interval_ms: _Optional[float] = ..., seconds: _Optional[float] = ..., mac: _Optional[str] = ..., network: _Optional[str] = ..., vlan: _Optional[int] = ...) -> None: ...
 
 class ProbeBatch(_message.Message):
-    __slots__ = ("seq", "tx_ns", "rx_ns", "duplicates", "error", "clock", "neighbour", "retransmits")
+    __slots__ = ("seq", "tx_ns", "rx_ns", "duplicates", "error", "clock", "neighbour", "retransmits", "answered_by")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TX_NS_FIELD_NUMBER: _ClassVar[int]
     RX_NS_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +208,7 @@ class ProbeBatch(_message.Message):
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOUR_FIELD_NUMBER: _ClassVar[int]
     RETRANSMITS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
     seq: _containers.RepeatedScalarFieldContainer[int]
     tx_ns: _containers.RepeatedScalarFieldContainer[int]
     rx_ns: _containers.RepeatedScalarFieldContainer[int]
@@ -186,7 +217,8 @@ class ProbeBatch(_message.Message):
     clock: Clock
     neighbour: str
     retransmits: int
-    def __init__(self, seq: _Optional[_Iterable[int]] = ..., tx_ns: _Optional[_Iterable[int]] = ..., rx_ns: _Optional[_Iterable[int]] = ..., duplicates: _Optional[int] = ..., error: _Optional[str] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., neighbour: _Optional[str] = ..., retransmits: _Optional[int] = ..., **kwargs) -> None: ...
+    answered_by: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, seq: _Optional[_Iterable[int]] = ..., tx_ns: _Optional[_Iterable[int]] = ..., rx_ns: _Optional[_Iterable[int]] = ..., duplicates: _Optional[int] = ..., error: _Optional[str] = ..., clock: _Optional[_Union[Clock, _Mapping]] = ..., neighbour: _Optional[str] = ..., retransmits: _Optional[int] = ..., answered_by: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
 
 class SourceHalfRequest(_message.Message):
     __slots__ = ("migration_uid", "mac", "network", "vlan")
