@@ -20,7 +20,7 @@ APIEXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 ROOTS = {
     META: ["V1ListMeta", "V1ObjectMeta"],
     "io.k8s.api.core.v1": ["V1Namespace", "V1Node", "V1Pod", "CoreV1Event", "V1ConfigMap", "V1Secret"]
-    + ["V1ServiceAccount", "V1Service"],
+    + ["V1ServiceAccount", "V1Service", "V1PersistentVolumeClaim"],
     "io.k8s.api.coordination.v1": ["V1Lease"],
     "io.k8s.api.networking.v1": ["V1NetworkPolicy"],
     "io.k8s.api.rbac.v1": ["V1Role", "V1RoleBinding", "V1ClusterRole", "V1ClusterRoleBinding"],
@@ -60,7 +60,10 @@ BY_KEYS = {
     "ServiceSpec.ports": ["port", "protocol"],
     "ServiceAccount.secrets": ["name"],
     "ObjectMeta.ownerReferences": ["uid"],
-    **{f"{kind}Status.conditions": ["type"] for kind in ("Pod", "Node", "Namespace", "Service")},
+    **{
+        f"{kind}Status.conditions": ["type"]
+        for kind in ("Pod", "Node", "Namespace", "Service", "PersistentVolumeClaim")
+    },
     "CustomResourceDefinitionStatus.conditions": ["type"],
     "ValidatingAdmissionPolicySpec.variables": ["name"],
     "ValidatingAdmissionPolicySpec.matchConditions": ["name"],
