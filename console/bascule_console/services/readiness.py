@@ -15,6 +15,7 @@ from bascule.errors import UsageError
 from bascule.estate.model import Estate, Rejected
 from bascule.migration.answers import Answers
 from bascule.migration.checks import CHECKS
+from bascule.migration.moved import without_moved
 from bascule.migration.questions import QUESTIONS
 from bascule.migration.talk import Talk, of_csv, of_records
 from bascule.migration.target import Target
@@ -53,7 +54,7 @@ def gather(estate: Estate, inputs: Inputs, access: Access | None) -> Gathered:
     talks, rejected = _talks(inputs.flows)
     world = World(
         estate,
-        Target(documents, known=bool(inputs.cluster) or access is not None),
+        without_moved(Target(documents, known=bool(inputs.cluster) or access is not None), estate),
         _answers(inputs.answers),
         _proofs(inputs.proofs) if inputs.proofs else None,
         talks if inputs.flows else None,

@@ -19,6 +19,7 @@ from bascule.migration.acceptance_flows import (
     Recorded,
     called_ports,
     conversations,
+    narrowed,
 )
 
 KEPT, STOPPED, NEW, OPEN = "kept", "stopped", "new", "not comparable"
@@ -66,6 +67,12 @@ class Compared:
             return f"{self.peer}:{self.proto}"
         return f"{self.peer}:{self.port}" + ("+" if self.port == DYNAMIC else "")
 
+    @property
+    def began(self) -> str:
+        """Who opened it, in the windows that have it: `peer`, `vm/?` for one that was told before only, `?`."""
+        told = ((self.began_before, self.before), (self.began_after, self.after))
+        return "/".join(dict.fromkeys(who or "?" for who, frames in told if frames)) or "?"
+
 
 @dataclass(frozen=True)
 class VmAcceptance:
@@ -99,11 +106,12 @@ def compare(
 
     Either may be one window or one by VM key (`after` begins with each VM's start). `names` is address → name of peers.
     """
-    windows = {vm.key: (_of(before, vm), _of(after, vm)) for vm in vms}
-    called = called_ports({id(each): each for pair in windows.values() for each in pair}.values())
+    earlier_of = narrowed(before, vms) if isinstance(before, Recorded) else before
+    later_of = narrowed(after, vms) if isinstance(after, Recorded) else after
+    called = called_ports(each for vm in vms for each in (earlier_of[vm.key], later_of[vm.key]))
     found = []
     for vm in sorted(vms, key=lambda vm: (vm.wave, vm.name, vm.key)):
-        earlier, later = windows[vm.key]
+        earlier, later = earlier_of[vm.key], later_of[vm.key]
         was, now = conversations(earlier, vm, called), conversations(later, vm, called)
         was = {line: talk for line, talk in was.items() if talk.talked}
         was, now = _dynamic_joined(was, now), _dynamic_joined(now, was)
@@ -112,10 +120,6 @@ def compare(
         order = sorted(lines, key=lambda each: (CLASSES.index(each.status), _order(each)))
         found.append(VmAcceptance(vm, tuple(order), earlier, later))
     return found
-
-
-def _of(given: Mapping[str, Recorded] | Recorded, vm: Identity) -> Recorded:
-    return given if isinstance(given, Recorded) else given[vm.key]
 
 
 def _order(each: Compared) -> tuple[Any, ...]:
@@ -208,7 +212,13 @@ def rows(found: Iterable[VmAcceptance]) -> list[dict[str, Any]]:
     """One row a line, for tables: vm, wave and the fields of Compared."""
     names = Compared.__dataclass_fields__
     return [
-        {"vm": each.vm.name, "wave": each.vm.wave, **{name: getattr(line, name) for name in names}, "name": line.name}
+        {
+            "vm": each.vm.name,
+            "wave": each.vm.wave,
+            **{name: getattr(line, name) for name in names},
+            "name": line.name,
+            "began": line.began,
+        }
         for each in found
         for line in each.lines
     ]

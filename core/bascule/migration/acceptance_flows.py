@@ -6,9 +6,11 @@ was seen to be called, else the lower of both. Frames that policy or a port chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bascule.flows.frames import UNKNOWN_DIRECTION
 from bascule.migration.talk import Talk
@@ -35,10 +37,10 @@ class Identity:
     macs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Heard:
-    """Frames of one five-tuple, one way. `refused` of the `packets` did not pass; `flags` are TCP's, all of them.
+class Heard(NamedTuple):
+    """Frames of one five-tuple, one way. A tuple, because a day of a wave has half a million of them.
 
+    `refused` of the `packets` did not pass; `flags` are TCP's, all of them.
     `first_ns` and `last_ns` are CLOCK_REALTIME, 0 where the source does not tell; `src_port` 0 likewise. The flags are
     those of these very frames when `exact` (a capture), else of the whole connection (agents).
     """
@@ -154,36 +156,57 @@ def of_records(parts: Iterable[tuple[str, NDArray[Any]]], addresses: Iterable[st
     """
     import numpy as np
 
-    wanted = np.array([_number(each) for each in addresses], np.uint32)
-    joined: dict[tuple[str, str, int, int, int], dict[tuple[str, int, int], list[int]]] = {}
+    wanted = np.array([int(IPv4Address(each)) for each in addresses], np.uint32)
+    joined: dict[tuple[int, int, int, int, int], dict[tuple[str, int, int], list[int]]] = {}
     for node, records in parts:
         kept = records[records["ethertype"] == _IPV4]
-        ends = [np.ascontiguousarray(kept[name]).view(">u4").ravel().astype(np.uint32) for name in ("src_ip", "dst_ip")]
-        kept = kept[np.isin(ends[0], wanted) | np.isin(ends[1], wanted)]
-        for row in kept:
-            five = (_ip(row["src_ip"]), _ip(row["dst_ip"]), int(row["proto"]))
-            ports = joined.setdefault((*five, int(row["src_port"]), int(row["dst_port"])), {})
-            _add(ports.setdefault((node, int(row["ifindex"]), int(row["direction"])), [0, 0, 0, 0, 0, 0]), row)
-    found = []
-    for key, ports in joined.items():
-        packets, octets, refused = max(tuple(each[:3]) for each in ports.values())
-        first = min(each[3] for each in ports.values())
-        last, flags = max(each[4] for each in ports.values()), 0
-        for each in ports.values():
-            flags |= each[5]
-        exact = all(direction == UNKNOWN_DIRECTION for _, _, direction in ports)
-        found.append(Heard(*key, packets, octets, refused, first, last, flags, exact))
-    return tuple(sorted(found))
+        ends = _ends(kept)
+        mine = np.isin(ends[0], wanted) | np.isin(ends[1], wanted)
+        kept, ends = kept[mine], [each[mine] for each in ends]
+        keys = zip(*(each.tolist() for each in (*ends, *(kept[name] for name in _KEY))), strict=True)
+        rows = zip(*(kept[name].tolist() for name in _ROW), strict=True)
+        for key, (ifindex, direction, *row) in zip(keys, rows, strict=True):
+            _add(joined.setdefault(key, {}), (node, ifindex, direction), row)
+    return tuple(sorted(_heard(key, ports) for key, ports in joined.items()))
 
 
-def _add(sums: list[int], row: Any) -> None:
-    packets, first = int(row["packets"]), int(row["first"])
+_KEY = ("proto", "src_port", "dst_port")
+_ROW = ("ifindex", "direction", "packets", "bytes", "verdict", "first", "last", "flags")
+
+
+def _ends(records: NDArray[Any]) -> list[NDArray[Any]]:
+    """Source and destination addresses as numbers."""
+    import numpy as np
+
+    raw = (np.ascontiguousarray(records[name]) for name in ("src_ip", "dst_ip"))
+    return [each.view(">u4").reshape(-1).astype(np.uint32) for each in raw]
+
+
+def _add(ports: dict[tuple[str, int, int], list[int]], port: tuple[str, int, int], row: list[int]) -> None:
+    packets, octets, verdict, first, last, flags = row
+    refused = packets if verdict >= _DENY else 0
+    sums = ports.get(port)
+    if sums is None:
+        ports[port] = [packets, octets, refused, first, last, flags]
+        return
     sums[0] += packets
-    sums[1] += int(row["bytes"])
-    sums[2] += packets if row["verdict"] >= _DENY else 0
-    sums[3] = min(sums[3] or first, first)
-    sums[4] = max(sums[4], int(row["last"]))
-    sums[5] |= int(row["flags"])
+    sums[1] += octets
+    sums[2] += refused
+    sums[3], sums[4], sums[5] = min(sums[3], first), max(sums[4], last), sums[5] | flags
+
+
+def _heard(key: tuple[int, int, int, int, int], ports: Mapping[tuple[str, int, int], list[int]]) -> Heard:
+    packets, octets, refused = max(tuple(each[:3]) for each in ports.values())
+    first, last, flags = min(each[3] for each in ports.values()), max(each[4] for each in ports.values()), 0
+    for each in ports.values():
+        flags |= each[5]
+    exact = all(direction == UNKNOWN_DIRECTION for _, _, direction in ports)
+    return Heard(_ip(key[0]), _ip(key[1]), *key[2:], packets, octets, refused, first, last, flags, exact)
+
+
+@lru_cache(maxsize=65536)
+def _ip(number: int) -> str:
+    return str(IPv4Address(number))
 
 
 def of_talks(talks: Iterable[Talk], addresses: Iterable[str]) -> tuple[Heard, ...]:
@@ -193,6 +216,25 @@ def of_talks(talks: Iterable[Talk], addresses: Iterable[str]) -> tuple[Heard, ..
     return tuple(
         sorted(Heard(each.src, each.dst, each.proto, 0, each.port, max(each.packets, 1), each.bytes) for each in kept)
     )
+
+
+def narrowed(window: Recorded, vms: Iterable[Identity]) -> dict[str, Recorded]:
+    """The window of each VM, by key: what was heard from or to it."""
+    listed = list(vms)
+    owners: dict[str, list[str]] = {}
+    for vm in listed:
+        for ip in vm.ips:
+            owners.setdefault(ip, []).append(vm.key)
+    found: dict[str, list[Heard]] = {vm.key: [] for vm in listed}
+    nobody: list[str] = []
+    for each in window.heard:
+        source, target = owners.get(each.src, nobody), owners.get(each.dst, nobody)
+        for key in source:
+            found[key].append(each)
+        for key in target:
+            if key not in source:
+                found[key].append(each)
+    return {key: replace(window, heard=tuple(heard)) for key, heard in found.items()}
 
 
 def called_ports(windows: Iterable[Recorded]) -> frozenset[tuple[str, int, int]]:
@@ -275,12 +317,3 @@ def _five(each: Heard) -> tuple[str, str, int, int, int]:
 def _turned(five: tuple[str, str, int, int, int]) -> tuple[str, str, int, int, int]:
     src, dst, proto, src_port, dst_port = five
     return dst, src, proto, dst_port, src_port
-
-
-def _ip(raw: Iterable[Any]) -> str:
-    return ".".join(str(int(each)) for each in raw)
-
-
-def _number(address: str) -> int:
-    parts: Sequence[int] = [int(each) for each in address.split(".")]
-    return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]

@@ -61,11 +61,8 @@ def _peer(line: Compared) -> str:
 
 
 def _began(line: Compared) -> str:
-    known = {word: {"vm": "the VM", "peer": "the peer", "both": "both", "": "not recorded"}[word]
-             for word in (line.began_before, line.began_after)}  # fmt: skip
-    if len(known) == 1:
-        return known[line.began_before]
-    return f"{known[line.began_before]}, then {known[line.began_after]}"
+    words = {"vm": "the VM", "peer": "the peer", "both": "both", "?": "not recorded"}
+    return ", then ".join(words[each] for each in line.began.split("/"))
 
 
 def _window(window: Recorded) -> str:

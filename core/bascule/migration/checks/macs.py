@@ -32,7 +32,8 @@ def _unique(world: World) -> Iterator[Result]:
             other = next(each for each in seats if each is not seat)
             told = f"{mac} is also {other.name}'s (VLAN {other.vlan or 'unknown'})"
             verdict = ERROR if other.vlan == seat.vlan or not other.vlan or not seat.vlan else WARNING
-            yield Result(seat.name, verdict, told, "both would start and one be unreachable (CORE-13457)", seat.vm.key)
+            fix = "give one another MAC, or leave the copy behind: both would start, one unreachable (CORE-13457)"
+            yield Result(seat.name, verdict, told, fix, seat.vm.key)
 
 
 @check("mac-unique-cluster", "NICs", "no VM of the cluster has the MAC", "no MAC is claimed in the cluster")
