@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -75,22 +74,18 @@ def cluster(args: argparse.Namespace) -> Access | None:
 
 
 async def _plain(args: argparse.Namespace) -> int:
-    from bascule_console.cli.wizard_walk import Walk, from_stdin
+    from bascule_console.cli.wizard_walk import Lines, Walk
+    from bascule_console.services.collect.login import on_terminal
     from bascule_console.services.wizard import Wizard
 
     def guard(what: str) -> None:
         refuse_if_read_only(args, what)
         refuse_unless_confirmed(args, what)
 
-    wizard = Wizard.open(cluster(args), guard=guard, ask=_ask if sys.stdin.isatty() else None)
+    wizard = Wizard.open(cluster(args), guard=guard, ask=on_terminal)
     if args.restart:
         await wizard.restart()
     try:
-        return await Walk(wizard, from_stdin, sys.stdout).walk()
+        return await Walk(wizard, Lines(sys.stdin), sys.stdout).walk()
     finally:
         await wizard.close()
-
-
-def _ask(question: str, shown: bool) -> str:
-    """Ask for a credential of a hypervisor; what is typed for a secret is not shown."""
-    return input(f"{question}: ") if shown else getpass.getpass(f"{question}: ")
