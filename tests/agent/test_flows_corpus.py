@@ -231,3 +231,19 @@ def test_a_frames_fate_is_the_same_when_nothing_can_be_counted(objects, tmp_path
             assert failed > 20
     finally:
         unmount_bpffs(root)
+
+
+def test_a_link_past_the_end_of_the_totals_is_counted_as_any(tmp_path: Path):
+    root = tmp_path / "bpf"
+    mount_bpffs(root)
+    try:
+        with ensure(layout.SOURCE, root, layout.defines() | {"TOTAL_LINKS": LO}, layout.LAYOUT) as small:
+            for _ in range(3):
+                raw.test_run(small.programs["port_in"], ether(ipv4(UDP)))
+            drained = swap_and_drain(small, 0.0)
+            (total,) = drained.totals
+            assert (int(total["ifindex"]), int(total["direction"]), int(total["packets"])) == (LO, 1, 3)
+            assert int(total["bytes"]) == int(drained.records["bytes"].sum())
+            assert not len(swap_and_drain(small, 0.0).totals) and not len(swap_and_drain(small, 0.0).totals)
+    finally:
+        unmount_bpffs(root)

@@ -48,6 +48,13 @@ def test_talkers_are_plain_sums_over_the_span(entries):
         assert all(len(t.series) == 30 and sum(t.series) >= t.bytes for t in found.values())
 
 
+def test_a_talkers_minute_holds_nothing_older():
+    scene = Scene(np.concatenate([records(80, at_s=at) for at in (100, 41, 40, 10)], dtype=RECORD), "a", Names([PORT]))
+    (found,) = top([scene], ["dst.port"], 100 * S, 60)
+    assert found.bytes == sum(found.series) == 200
+    assert (found.series[0], found.series[-1]) == (100, 100)
+
+
 def test_talkers_by_several_columns_and_a_filter():
     scene = Scene(np.concatenate([records(80, 80, 443), records(80, verdict=3)], dtype=RECORD), "a", Names([PORT]))
     found = top(kept_by([scene], read_filter("verdict:allow")), ["vm", "dst.port"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bascule.estate.model import Estate, Nic, Vm
 from bascule.migration.answers import Answers
 from bascule.migration.checks import CHECKS
 from bascule.migration.errors import MigrationInputError
@@ -27,7 +28,7 @@ from bascule.migration.wizard import (
     settled,
     shown,
 )
-from bascule.migration.wizard_answers import inline, merged, options
+from bascule.migration.wizard_answers import address_field, addressed, inline, merged, options
 from bascule.migration.wizard_page import CHOICE, KINDS, NUMBER, PATH, TEXT, URI, YES_NO, Choice, Field
 from bascule.migration.wizard_values import parsed, several
 from bascule.migration.wizard_words import WORDS
@@ -184,3 +185,15 @@ def test_every_step_explains_itself_in_a_few_sentences() -> None:
     for words in WORDS.values():
         assert 2 <= len(words.explains) <= 3 and all(each.endswith(".") for each in words.explains)
         assert words.back
+
+
+def test_addresses_that_were_answered_fill_in_what_no_source_tells() -> None:
+    silent, told = Nic(0, mac="52:54:00:00:00:01"), Nic(1, ips=("10.0.0.9",))
+    estate = Estate(vms=(Vm("k 1", "a", nics=(silent, told)), Vm("k2", "b", nics=(silent,))))
+    typed = {address_field(estate.vms[0], nic): "10.0.0.7" for nic in (silent, told)}
+    found = addressed(estate, typed)
+    assert [nic.ips for vm in found.vms for nic in vm.nics] == [("10.0.0.7",), ("10.0.0.9",), ()]
+    assert addressed(estate, {}) is estate
+    for wrong in ("10.0.0.300", "x", "10.0.0.1/24"):
+        with pytest.raises(MigrationInputError, match="the wizard"):
+            addressed(estate, {address_field(estate.vms[1], silent): wrong})

@@ -26,6 +26,7 @@ from bascule_agent.probes import ArpProber, IcmpProber
 
 MOVES = int(os.environ.get("BASCULE_PERF_MOVES") or 10)
 VM, IP = "shop-1", "10.110.0.31"
+SETTLE_S, FORCED_S = 5.0, 120.0
 GATEWAY = f"{PREFIX}-gw"
 Row = dict[str, Any]
 
@@ -54,18 +55,32 @@ def compare(lab: Lab, scratch: Path) -> list[Row]:
     """Move and give back, and do it by hand, in turns."""
     uri = lab.status()["old"]["uri"]
     plan(lab, uri, scratch)
-    moved, bare, phases = [], [], []
+    moved: list[float] = []
+    bare: list[float] = []
+    phases: list[Any] = []
+    forced = 0
     for turn in range(MOVES):
-        moved.append(move(lab, uri, scratch, phases))
-        bare.append(by_hand(uri, scratch))
-        print(f"{turn + 1}: {moved[-1]:.0f} ms, by hand {bare[-1]:.0f} ms", file=sys.stderr, flush=True)
+        found = [move(lab, uri, scratch, phases), by_hand(uri, scratch)]
+        print(f"{turn + 1}: {found[0]}, by hand {found[1]} ms", file=sys.stderr, flush=True)
+        if None in found:
+            forced += 1
+            continue
+        moved.append(found[0] or 0.0)
+        bare.append(found[1] or 0.0)
+    return table(moved, bare, phases, forced)
+
+
+def table(moved: list[float], bare: list[float], phases: list[Any], forced: int) -> list[Row]:
+    """Medians of the turns in which the guest heeded its power button both times; the others are counted."""
     value, baseline = statistics.median(moved), statistics.median(bare)
-    found = [
-        {"name": f"cold move, outage, median of {MOVES} ({min(moved):.0f} to {max(moved):.0f})", "value": value,
+    found: list[Row] = [
+        {"name": f"cold move, outage, median of {len(moved)} ({min(moved):.0f} to {max(moved):.0f})", "value": value,
          "unit": "ms", "baseline": baseline, "ratio": value / baseline, "goal": "<= bare + 1000",
          "met": value <= baseline + 1000},
         {"name": f"by hand: stop, convert, boot ({min(bare):.0f} to {max(bare):.0f})", "value": baseline, "unit": "ms",
          "goal": "shown", "met": None},
+        {"name": "turns left out: the guest did not heed its power button", "value": forced, "unit": "turns",
+         "goal": "0", "met": None},
     ]  # fmt: skip
     for name in ("stop", "disks", "start", "first answer"):
         took = [each["ms"] for run in phases for each in run if each["phase"] == name and each["ms"] is not None]
@@ -83,21 +98,25 @@ def plan(lab: Lab, uri: str, scratch: Path) -> None:
     lab.cli("plan", "build", "--answers", str(scratch / "answers.yaml"), check=None)
 
 
-def move(lab: Lab, uri: str, scratch: Path, phases: list[Any]) -> float:
-    """One cold move and its way back; its outage in ms by the same prober as the bare script's."""
+def move(lab: Lab, uri: str, scratch: Path, phases: list[Any]) -> float | None:
+    """One cold move and its way back; its outage in ms by the same prober as the bare script's, None when the guest's
+    power had to be taken."""
     answers()
     with Probed() as probed:
         (row,) = lab.cli("plan", "run", "--vm", VM, "--source", uri, "-o", "json", timeout=240).json
         assert row["state"] == "moved", row
         probed.until_back()
     record = (scratch / "state" / "bascule" / "runs" / f"vms.{VM}.json").read_text()
-    phases.append(json.loads(record)["phases"])
     lab.cli("plan", "rollback", VM, "--source", uri, timeout=240)
+    found = json.loads(record)["phases"]
+    if found[0]["ms"] > FORCED_S * 1000:
+        return None
+    phases.append(found)
     return probed.ms
 
 
-def by_hand(uri: str, scratch: Path) -> float:
-    """The same by virsh and qemu-img; then all is put back."""
+def by_hand(uri: str, scratch: Path) -> float | None:
+    """The same by virsh and qemu-img; then all is put back. None when the guest's power had to be taken."""
     answers()
     twin = scratch / "twin.xml"
     text = virsh(uri, "dumpxml", "--inactive", VM)
@@ -106,18 +125,32 @@ def by_hand(uri: str, scratch: Path) -> float:
     raw = scratch / "twin.raw"
     text = re.sub(r"<uuid>[^<]*</uuid>", "", text.replace(f"<name>{VM}</name>", "<name>twin</name>"))
     text = text.replace(disk[0], f"<source file='{raw}'").replace("type='qcow2'", "type='raw'")
-    twin.write_text(re.sub(r" id='\d+'", "", text))
+    twin.write_text(text)
     try:
         with Probed() as probed:
-            virsh(uri, "shutdown", VM)
-            until("it is off", lambda: virsh(uri, "domstate", VM).strip() == "shut off", 60)
+            heeded = shut_down(uri)
             subprocess.run(["qemu-img", "convert", "-O", "raw", disk[1], str(raw)], check=True)
             virsh(uri, "create", str(twin))
             probed.until_back()
         virsh(uri, "destroy", "twin")
     finally:
         virsh(uri, "start", VM)
-    return probed.ms
+    return probed.ms if heeded else None
+
+
+def shut_down(uri: str) -> bool:
+    """As `plan run` has it: asked again every 10 s, and after 120 s without power. Did the guest shut down itself?"""
+    deadline = time.monotonic() + FORCED_S
+    while virsh(uri, "domstate", VM).strip() != "shut off":
+        if time.monotonic() > deadline:
+            virsh(uri, "destroy", VM)
+            return False
+        subprocess.run(["virsh", "-c", uri, "shutdown", VM], capture_output=True, check=False)
+        for _ in range(50):
+            if virsh(uri, "domstate", VM).strip() == "shut off":
+                return True
+            time.sleep(0.2)
+    return True
 
 
 def virsh(uri: str, *words: str) -> str:
@@ -128,10 +161,11 @@ def virsh(uri: str, *words: str) -> str:
 
 
 def answers() -> None:
-    """Until the address has answered for a while."""
+    """Until the address has answered for a while, and its guest has had time to hear its power button."""
     until("the address answers", lambda: subprocess.run(
         ["ip", "netns", "exec", GATEWAY, "ping", "-c", "5", "-i", "0.2", "-W", "1", "-q", IP],
         capture_output=True, check=False).returncode == 0, 60)  # fmt: skip
+    time.sleep(SETTLE_S)
 
 
 class Probed:

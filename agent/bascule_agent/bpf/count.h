@@ -6,7 +6,6 @@
 enum { ALLOW = 1, DENY = 2, DROP = 3 };
 
 struct counter_key { u32 ifindex; u16 direction; u16 cause; };  // cause 0: the port's total, else errno of the insert
-struct tick { u64 number; u64 now; };
 struct counter { u64 packets; u64 bytes; };
 struct flow { u64 packets; u64 bytes; u64 first; u64 last; };
 
@@ -15,10 +14,9 @@ BPF_TABLE("hash", struct flow_key, struct flow, flows0, FLOW_ENTRIES);
 BPF_TABLE("hash", struct flow_key, struct flow, flows1, FLOW_ENTRIES);
 BPF_HASH(counters0, struct counter_key, struct counter, 8192);
 BPF_HASH(counters1, struct counter_key, struct counter, 8192);
-// Totals by ifindex and direction: an array costs a third of a hash. A link with a higher index is in `counters`.
+// Totals by ifindex and direction: an array is read in place. A link with a higher index is in `counters`.
 BPF_F_TABLE("array", u32, struct counter, totals0, 2 * TOTAL_LINKS, MMAPABLE);
 BPF_F_TABLE("array", u32, struct counter, totals1, 2 * TOTAL_LINKS, MMAPABLE);
-BPF_PERCPU_ARRAY(ticks, struct tick, 1);
 BPF_ARRAY(cur, u32, 1);
 BPF_ARRAY(lost, u64, 2);  // 0: counters that found no room, 1: events that found no room
 
@@ -60,16 +58,14 @@ static inline void count_trunk(struct __sk_buff *skb, u16 reason) {
 }
 
 static inline int settle(struct flow_key *key, struct frame *frame, u8 reason) {
-    struct flow *flow;
+    u64 now = frame->now;
+    struct flow fresh = {0, 0, now, now}, *flow;
     int error = 0;
     key->reason = reason;
     key->verdict = !reason ? ALLOW : reason == R_POLICY ? DENY : DROP;
     if (frame->epoch) flow = flows1.lookup(key);
     else flow = flows0.lookup(key);
-    // What is told by its time is told exactly: a flow's first frame, and what did not pass.
-    if (!flow || reason) frame->now = bpf_ktime_get_ns();
     if (!flow) {
-        struct flow fresh = {0, 0, frame->now, frame->now};
         // Not lookup_or_try_init: the ledger wants to know why an insert failed. -EEXIST: another CPU was first.
         if (frame->epoch) { error = flows1.insert(key, &fresh); flow = flows1.lookup(key); }
         else { error = flows0.insert(key, &fresh); flow = flows0.lookup(key); }
@@ -77,7 +73,7 @@ static inline int settle(struct flow_key *key, struct frame *frame, u8 reason) {
     if (flow) {
         __sync_fetch_and_add(&flow->packets, frame->segments);
         __sync_fetch_and_add(&flow->bytes, frame->length);
-        if (flow->last < frame->now) flow->last = frame->now;
+        flow->last = now;
     } else {
         count_port(key->ifindex, key->direction, -error, frame);
     }
@@ -85,23 +81,9 @@ static inline int settle(struct flow_key *key, struct frame *frame, u8 reason) {
     return reason ? TC_DROP : TC_OK;
 }
 
-// When this CPU saw its first frame in this tick of the kernel (4 ms at 250 Hz): to read the clock for each frame costs
-// as much as to find its flow. The number is read in place, no call.
-static inline u64 tick_time() {
-    u32 zero = 0;
-    u64 number = bpf_jiffies64();
-    struct tick *tick = ticks.lookup(&zero);
-    if (!tick) return bpf_ktime_get_ns();
-    if (tick->number != number) {
-        tick->number = number;
-        tick->now = bpf_ktime_get_ns();
-    }
-    return tick->now;
-}
-
 static inline void measure(struct __sk_buff *skb, struct frame *frame) {
     u32 zero = 0, *epoch = cur.lookup(&zero);
-    frame->now = tick_time();
+    frame->now = bpf_ktime_get_ns();
     frame->epoch = epoch ? *epoch : 0;
     frame->segments = skb->gso_segs ? skb->gso_segs : 1;
     // A tag sits beside the data; the guest counted it as part of the frame.

@@ -8,7 +8,7 @@ struct estimate { u64 syn_at; u32 syn_from; u32 rtt_us; struct stream side[2]; }
 
 BPF_TABLE("lru_hash", struct conversation, struct estimate, estimates, ESTIMATE_ENTRIES);
 
-static inline void follow(struct stream *side, u32 seq, u32 length) {
+static inline void follow(struct stream *side, u32 seq, u32 length, u64 now) {
     u32 end = seq + length;
     if (!side->known) {
         side->known = 1;
@@ -18,18 +18,17 @@ static inline void follow(struct stream *side, u32 seq, u32 length) {
     int ahead = seq - side->next;
     if (ahead > 0) {  // something is missing: remember where
         side->hole = side->next;
-        side->gap_at = bpf_ktime_get_ns();
+        side->gap_at = now;
     } else if (ahead < 0) {
         int inside = seq - side->hole;
-        if (side->gap_at && inside >= 0 && bpf_ktime_get_ns() - side->gap_at < REORDER_NS) side->reordered++;
+        if (side->gap_at && inside >= 0 && now - side->gap_at < REORDER_NS) side->reordered++;
         else side->again++;
         if ((int)(end - side->next) <= 0) return;
     }
     side->next = end;
 }
 
-static inline void handshake(struct estimate *seen, u32 direction, u8 flags) {
-    u64 now = bpf_ktime_get_ns();
+static inline void handshake(struct estimate *seen, u32 direction, u8 flags, u64 now) {
     if ((flags & 0x12) == 0x02) {
         // A SYN that is sent again makes the answer ambiguous: better no time than a wrong one.
         seen->syn_at = seen->syn_at ? 0 : now;
@@ -72,6 +71,6 @@ static inline void estimate(struct __sk_buff *skb, struct flow_key *key, struct 
     u32 length = (size > headers ? size - headers : 0) + ((flags & 0x02) ? 1 : 0) + (flags & 0x01);
     struct stream *side = out ? &seen->side[EGRESS] : &seen->side[INGRESS];
     if ((side->flags & flags) != flags) side->flags |= flags;
-    if (flags & 0x02) handshake(seen, key->direction, flags);
-    if (length) follow(side, bpf_ntohl(part.seq), length);
+    handshake(seen, key->direction, flags, frame->now);
+    if (length) follow(side, bpf_ntohl(part.seq), length, frame->now);
 }

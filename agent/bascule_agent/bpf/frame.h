@@ -23,7 +23,7 @@ struct flow_key {
 
 enum { WHOLE = 0, FIRST_FRAGMENT = 1, LATER_FRAGMENT = 2 };
 
-// One frame on its way through a port: when (at most a tick early, count.h), what is counted for it and where, and what its headers say beyond the key.
+// One frame on its way through a port: when, what is counted for it and where, and what its headers say beyond the key.
 // `l4` is where the transport header begins; the fields after it are 0 where there are none.
 struct frame {
     u64 now; u32 length; u32 segments; u32 epoch; u32 l4;

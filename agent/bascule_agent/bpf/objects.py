@@ -124,7 +124,6 @@ class Objects:
         key_dtype, value_dtype = self.layout[name]
         return raw.batch(self.maps[name], key_dtype, value_dtype, self._infos[name].max_entries, remove=remove)
 
-
     def view(self, name: str) -> NDArray[Any]:
         """An mmapable array map as its values, in place: what is read is the kernel's, what is written too."""
         found = self._views.get(name)

@@ -131,7 +131,8 @@ def _grouped(
     sums = [_sum(group, len(first), each * recent) for each in (packets, octets, bad, np.ones_like(packets))]
     if newest_ns:
         bucket = BUCKETS - 1 - np.minimum(age // BUCKET_NS, BUCKETS - 1).astype(np.int64)
-        series = _sum(group * BUCKETS + bucket, len(first) * BUCKETS, octets).reshape(len(first), BUCKETS)
+        lately = octets * (age < BUCKETS * BUCKET_NS)  # a first batch brings older ones too
+        series = _sum(group * BUCKETS + bucket, len(first) * BUCKETS, lately).reshape(len(first), BUCKETS)
         sums += [*series.T]
     table = np.stack(sums, axis=1)
     for n, at in enumerate(first):
