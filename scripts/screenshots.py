@@ -57,6 +57,7 @@ MORE: Keys = {
     "nodes-node": ("nodes", ("enter",)),
     "move-drain": ("nodes", ("D",)),
     "vms-attach": ("vms", ("a",)),
+    "wizard-steps": ("wizard", ("w",)),
     "help": ("vms", ("question_mark",)),
     "palette": ("vms", ("ctrl+p",)),
 }

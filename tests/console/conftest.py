@@ -385,7 +385,7 @@ class Live:
         """Every object's resourceVersion, but those that agents and leases renew by themselves."""
         found = {}
         for kind in KNOWN.values():
-            if kind.plural.endswith("reviews") or kind.plural in ("leases", "events"):
+            if kind.plural.endswith(("reviews", "requests")) or kind.plural in ("leases", "events"):
                 continue
             for item in await self.cluster.list(kind):
                 meta = item["metadata"]
@@ -430,6 +430,12 @@ async def settled(*_: float) -> None:
         if not isinstance(app, BasculeApp) or app.turns.resting:
             return
         await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def _place(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test writes the developer's own journal, nor the wizard's answers."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("xdg-state")))
 
 
 @pytest.fixture(autouse=True)

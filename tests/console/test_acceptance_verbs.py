@@ -189,6 +189,18 @@ def test_a_list_of_the_old_switch_is_enough_for_before(capsys: Out, tmp_path: Pa
     assert "is not known, so it need not be new" in out
 
 
+def test_one_recording_of_the_whole_time_serves_both(capsys: Out, tmp_path: Path) -> None:
+    over = (CLIENT, "10.110.0.31", 8443, START - HOUR, START + HOUR, 60 * S)
+    path = recording(tmp_path / "all.flows", [*EARLY, *LATE, over])
+    code, out, err = run(capsys, "web-1", "--look", "--before", path, "--after", path)
+    lines = {row[3]: row[1] for row in (line.split() for line in out.splitlines()[1:])}
+    assert code == 1 and "2 flows went on over the move" in err
+    assert {name: status for name, status in lines.items() if status != "kept"} == {
+        f"{BACKUP}:22": "stopped",
+        "10.9.9.9:53": "new",
+    }
+
+
 def test_one_page_tells_it(capsys: Out, tmp_path: Path) -> None:
     page = tmp_path / "acceptance.html"
     files = ("--before", capture(tmp_path / "old.pcap", EARLY), "--after", capture(tmp_path / "new.pcap", LATE))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,7 @@ from bascule_console.services.collect.hypervisor import (
     VmGone,
     connect,
 )
+from bascule_console.services.collect.login import on_terminal
 
 libvirt = pytest.importorskip("libvirt", reason="python3-libvirt is not installed")
 
@@ -237,8 +242,6 @@ async def test_without_anybody_to_ask_nothing_opens(tmp_path: Path) -> None:
 
 
 async def test_the_time_of_a_question_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     monkeypatch.setattr(live, "OPEN_S", 0.2)
     monkeypatch.setattr(live, "LOOK_S", 0.05)
 
@@ -255,6 +258,19 @@ async def test_a_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyP
     listening = socket.create_server(("127.0.0.1", 0))  # the kernel takes the connection, and nobody answers
     with listening, pytest.raises(SourceUnreachable, match="does not answer"):
         await connect(f"qemu+tcp://127.0.0.1:{listening.getsockname()[1]}/system")
+
+
+async def test_ssh_asks_nobody_where_an_app_has_the_terminal(tmp_path: Path, capfd: Out) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words\necho "Permission denied (publickey)." >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    uri = f"qemu+ssh://root@host/system?command={ssh}"
+    for ask, quiet in ((None, True), (lambda question, echo: "", True), (on_terminal, False)):
+        with pytest.raises(SourceUnreachable, match="cannot be reached") as denied:
+            await connect(uri, ask=ask)
+        assert "Permission denied" in denied.value.cause and "key" in denied.value.fix
+        assert ("BatchMode=yes" in (tmp_path / "words").read_text()) is quiet
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -293,6 +309,35 @@ def test_without_the_library_files_still_work() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2 and "python3-libvirt" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_password_is_asked_on_the_terminal_without_echo(tmp_path: Path) -> None:
+    code = "import sys; from bascule_console.cli.main import main; sys.exit(main(['estate', 'import', sys.argv[1]]))"
+    uri = uri_of(tmp_path, AUTH)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+        os.execv(sys.executable, [sys.executable, "-c", code, uri])
+    shown = b""
+    try:
+        for question, answer in ((b"username for localhost: ", b"anna\n"), (b"password for localhost: ", b"right\n")):
+            shown += until(terminal, question)
+            time.sleep(0.1)  # the echo goes off just after the question is there
+            os.write(terminal, answer)
+        shown += until(terminal, b"next: ")
+    finally:
+        os.close(terminal)
+        os.waitpid(pid, 0)
+    assert b"anna" in shown and b"right" not in shown and b"kept in" in shown
+
+
+def until(terminal: int, word: bytes) -> bytes:
+    """What the terminal shows up to a word."""
+    shown = b""
+    while word not in shown:
+        assert select.select([terminal], [], [], 60.0)[0], shown
+        shown += os.read(terminal, 4096)
+    return shown
 
 
 def test_live_and_files_are_one_estate(tmp_path: Path, capsys: Out) -> None:

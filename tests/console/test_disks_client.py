@@ -256,6 +256,7 @@ async def test_a_claim_that_never_gets_ready_says_what_cdi_says(
     [
         (400, "", diskproxy.DiskRefused, "refused the upload token"),
         (401, "", diskproxy.DiskRefused, "refused the upload token"),
+        (413, "<html>too large</html>", diskproxy.DiskRefused, "a proxy before"),
         (409, "", diskproxy.DiskRefused, "filled already"),
         (503, "timed out waiting for the condition", DiskError, "not ready"),
         (504, "<html>gateway</html>", diskproxy.AnswerLost, "gave up waiting"),

@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from textual.pilot import Pilot
 
+from bascule.flows.drops import KERNEL, TRUNK, LinkDrop, LinkDrops
 from bascule.flows.filter import read_filter
+from bascule.flows.record import RECORD
+from bascule.flows.store import Batch
 from bascule_console.app import BasculeApp
 from bascule_console.store.flowviews import drops, narrowed, talkers
 from bascule_console.widgets.lines import Line
@@ -95,6 +99,39 @@ async def test_drops_have_reason_and_place_and_lead_to_their_flows(shown: Pilot[
     assert [line.row["reason"] for line in rows(shown, "flows")] == ["tagged"]
 
 
+async def test_what_a_link_dropped_stands_among_the_drops_and_leads_to_its_node(shown: Pilot[None], scene: Any) -> None:
+    flows, port = scene.store.flows, next(line.row for line in scene.store.flows.rows().values() if line.row["vm"])
+    node, ifindex = port["node"], next(i for (n, i), p in flows._store.names.ports.items() if p.vm == port["vm"])
+
+    def told(packets: int, absent: str = "") -> None:
+        found = (
+            LinkDrop("veth7", ifindex, KERNEL, "QDISC_DROP", packets, 100 * packets, scene.noon_ns),
+            LinkDrop("trunk0", 2, TRUNK, "trunk-not-carried", 3 * packets, 300 * packets),
+        )
+        drops = LinkDrops(scene.noon_ns - 10**12, absent, found)
+        flows.add(Batch(node, scene.noon_ns, np.zeros(0, RECORD), flows._store._node_ports[node], drops=drops))
+
+    told(0)
+    told(40)
+    await shown.press("3")
+    await until(shown, lambda: len(table(shown, "drops").view) == 4)
+    trunk, kernel = rows(shown, "drops")[:2]
+    assert (trunk.value("reason"), trunk.value("vm"), trunk.packets) == ("trunk-not-carried", "trunk0", 120)
+    assert (kernel.value("reason"), kernel.value("vm")) == ("kernel QDISC_DROP", f"{port['vm']} (veth7)")
+    assert (kernel.packets, sum(kernel.series)) == (40, 40)
+    assert kernel.note == "the link's queue is full, or shapes; 40 in all"
+    told(40, absent="the kernel has no BTF")
+    await until(shown, lambda: "not counted" in title(shown))
+    assert f"{node}: the kernel has no BTF" in title(shown)
+    await shown.press("enter")
+    await until(shown, lambda: shown.app.screen.query_one("#flows-block").display)
+    assert table(shown).view.filter.text == f"node:{node}"
+
+
+def title(pilot: Pilot[None]) -> str:
+    return "".join(text for text, _ in pilot.app.screen._about_groups())  # type: ignore[attr-defined]
+
+
 async def test_talkers_by_any_column_over_any_span(shown: Pilot[None], scene: Any) -> None:
     await shown.press("2")
     await until(shown, lambda: len(table(shown, "talkers").view) > 0)
@@ -172,3 +209,11 @@ async def test_control_bytes_from_outside_are_written_out(scene: Any) -> None:
 )
 def test_a_facet_narrows_and_taken_again_widens(text: str, expected: str) -> None:
     assert narrowed(text, "vlan", "110") == expected
+
+
+async def test_a_prompt_that_was_left_by_a_click_gives_way_to_the_next(shown: Pilot[None]) -> None:
+    await shown.press("slash")
+    await until(shown, lambda: shown.app.screen.query("#prompt"))
+    table(shown).focus()
+    await shown.press("colon", *"nodes", "enter")
+    await until(shown, lambda: shown.app.screen.query("#nodes"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,16 @@ def loaded(code: str) -> set[str]:
 
 def run_main(*arguments: str) -> str:
     return f"from bascule_console.cli.main import main\nmain({list(arguments)!r})"
+
+
+def test_nobody_calls_the_base_handler_that_textual_calls_itself() -> None:
+    """Textual calls `on_mount` of every class of a screen; a second call starts its clock twice."""
+    found = []
+    for path in (Path(__file__).parents[2] / "console").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and f"super().{node.name}(" in ast.unparse(node):
+                found += [f"{path}:{node.lineno}"] if node.name.startswith("on_") else []
+    assert found == []
 
 
 def test_version_and_help_load_nothing_heavy() -> None:

@@ -70,7 +70,8 @@ async def test_a_drain_from_the_screen_asks_moves_and_says_what_stays(live: Any)
         await until(pilot, lambda: "Drain" in text_of(app))
         await pilot.press("D")
         await until(pilot, lambda: isinstance(app.screen, DrainScreen) and "y cordon it, move 1 VMs" in text_of(app))
-        assert "a GPU" in text_of(app) and await live.cluster.list(VMIM) == []
+        await until(pilot, lambda: "a GPU" in text_of(app))
+        assert await live.cluster.list(VMIM) == []
         playing = asyncio.create_task(live.play_move())
         await pilot.press("y")
         await until(pilot, lambda: "1 of 2 moved" in text_of(app))

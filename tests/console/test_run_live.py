@@ -13,9 +13,9 @@ from tests_run import DISK, Bed, address, uuid_of
 
 from bascule.errors import RefusedError, UnreachableError, UsageError
 from bascule_console.services.collect.hypervisor import GONE, OFF, ON
-from bascule_console.services.run import act_network, drive
-from bascule_console.services.run.ledger import read_record
-from bascule_kube.errors import NotFound
+from bascule_console.services.run import act_cutover, act_network, drive
+from bascule_console.services.run.ledger import locked, read_record
+from bascule_kube.errors import NotFound, Unreachable
 from bascule_kube.kinds import VM
 
 PROVEN = {"node": "node1", "network": "dc1", "verdict": "proven", "evidence": "10.110.0.1 answered"}
@@ -32,6 +32,7 @@ async def bed(live: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
         return [{**PROVEN, "vlan": vlan} for vlan in vlans], None
 
     monkeypatch.setattr(act_network, "matrix", matrix)
+    monkeypatch.setattr(act_cutover, "ASK_S", 1.0)
     found = Bed(live.cluster, tmp_path)
     yield found
     await found.stop()
@@ -104,6 +105,7 @@ async def test_a_full_disk_rolls_back_and_says_so_once(bed: Bed) -> None:
     assert sum(not told.ok for told in bed.told) == 1
 
 
+@pytest.mark.long
 async def test_a_target_that_does_not_boot_gives_the_address_back(bed: Bed) -> None:
     bed.truth.boots = False
     (row,) = await bed.runner().run()
@@ -139,6 +141,7 @@ async def test_a_source_that_was_started_again_begins_anew(bed: Bed, monkeypatch
     assert bed.truth.filled == {} and bed.truth.running == {}
 
 
+@pytest.mark.long
 async def test_a_source_that_is_away_leaves_a_way_on(bed: Bed) -> None:
     bed.source.away = True
     with pytest.raises(UnreachableError) as caught:
@@ -148,6 +151,47 @@ async def test_a_source_that_is_away_leaves_a_way_on(bed: Bed) -> None:
     assert [row.state for row in await bed.runner().run()] == ["moved"]
 
 
+async def test_a_place_that_never_heard_it_cannot_prove_its_silence(bed: Bed) -> None:
+    bed.truth.hears_nobody.add("node1")
+    (row,) = await bed.runner().run()
+    assert (row.state, row.step) == ("blocked", "stop") and "not heard everywhere" in row.why
+    assert bed.truth.power[uuid_of("web-1")] == ON
+
+
+@pytest.mark.long
+async def test_a_lost_node_keeps_the_source_off_until_its_instance_is_gone(bed: Bed) -> None:
+    bed.truth.node_lost = True
+    (row,) = await bed.runner().run()
+    assert row.state == "stuck" and "does not stop" in row.why
+    assert bed.truth.power[uuid_of("web-1")] == OFF
+    assert "node1" in next(told.text for told in bed.told if told.action == "revert" and not told.ok)
+    bed.truth.node_lost = False
+    assert (await bed.runner().rollback("web-1")).state == "rolled back"
+    assert bed.truth.power[uuid_of("web-1")] == ON
+
+
+async def test_an_api_that_is_away_for_a_moment_is_waited_for(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch, away = bed.cluster.merge_patch, 2
+
+    async def gone_for_a_moment(*args: Any, **more: Any) -> Any:
+        nonlocal away
+        away -= 1
+        if away >= 0:
+            raise Unreachable("the API server does not answer")
+        return await patch(*args, **more)
+
+    monkeypatch.setattr(bed.cluster, "merge_patch", gone_for_a_moment)
+    monkeypatch.setattr(drive, "RETRY_S", 0.05)
+    assert [row.state for row in await bed.runner().run()] == ["moved"]
+    assert any("trying again" in told.text for told in bed.told)
+
+
+async def test_a_second_run_beside_the_first_is_refused(bed: Bed) -> None:
+    with locked(bed.journal), pytest.raises(RefusedError, match="another run"):
+        await bed.runner().run()
+
+
+@pytest.mark.long
 async def test_a_place_that_falls_silent_proves_nothing(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     write = drive.write_deed
 
@@ -189,16 +233,15 @@ async def crash_at(bed: Bed, at: int, after: bool, monkeypatch: pytest.MonkeyPat
     return False
 
 
-@pytest.mark.parametrize(("at", "after"), [(15, False), (15, True), (19, False), (23, False), (23, True)])
+@pytest.mark.parametrize(("at", "after"), [(19, False), (23, True)])
 async def test_a_killed_run_goes_on(bed: Bed, at: int, after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await crash_at(bed, at, after, monkeypatch)
     assert [row.state for row in await bed.runner().run(wave=1)] == ["moved"]
     assert bed.truth.filled["web-1-disk-0"] == DISK
 
 
-@pytest.mark.parametrize("at", [19, 23])
-async def test_a_killed_run_goes_back(bed: Bed, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await crash_at(bed, at, False, monkeypatch)
+async def test_a_killed_run_goes_back(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await crash_at(bed, 23, False, monkeypatch)
     row = await bed.runner().rollback("web-1")
     assert row.state == "rolled back", row
     assert bed.truth.power[uuid_of("web-1")] == ON and bed.truth.running == {}

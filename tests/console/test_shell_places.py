@@ -51,7 +51,7 @@ async def test_every_place_opens_by_its_name_and_goes_back(scene: Any) -> None:
             await go(pilot, mode.id)
             assert app.current_mode == mode.id and mode.id == type(screen_of(app)).MODE
         crumbs = str(screen_of(app).query_one("#crumbs", Line).render())
-        assert crumbs.startswith(" … › Policies › Flows › Moves › Journal")
+        assert crumbs.startswith(" … › Flows › Moves › Journal › Wizard")
         for mode in reversed(MODES[:-1]):
             await pilot.press("escape")
             assert app.current_mode == mode.id

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bascule.errors import RefusedError
 from bascule.migration.wizard import STEPS
 from bascule_console.cli.main import main
 from bascule_console.cli.wizard_walk import Walk
+from bascule_console.services.credentials import Access
+from bascule_console.services.journal import Journal, journal_path
 from bascule_console.services.wizard import Wizard, state_path
+from bascule_kube.kinds import NETWORK
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "examples/estate/rvtools-csv"
@@ -36,24 +41,23 @@ def own_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
 
 
-def walked(*lines: str) -> str:
-    """What a fresh process would print for these lines."""
-    out = io.StringIO()
+async def talk(wizard: Wizard, *lines: str) -> str:
+    """What is printed for these lines."""
+    out, given = io.StringIO(), iter(lines)
 
-    async def walk() -> int:
-        wizard = Wizard.open()
-        given = iter(lines)
+    async def line(prompt: str) -> str | None:
+        return next(given, None)
 
-        async def line(prompt: str) -> str | None:
-            return next(given, None)
-
-        try:
-            return await Walk(wizard, line, out).walk()
-        finally:
-            await wizard.close()
-
-    assert asyncio.run(walk()) == 0
+    try:
+        assert await Walk(wizard, line, out).walk() == 0
+    finally:
+        await wizard.close()
     return out.getvalue()
+
+
+def walked(*lines: str) -> str:
+    """What a fresh process without a cluster would print for these lines."""
+    return asyncio.run(talk(Wizard.open(), *lines))
 
 
 def kept() -> dict[str, Any]:
@@ -98,7 +102,7 @@ def test_from_files_alone_to_review_and_run_says_what_is_missing(tmp_path: Path)
     assert kept()["step"] == "run"
     for step in STEPS[:8]:
         words = out.split(f"Step {STEPS.index(step) + 1} of 9")[1]
-        assert words.index("Next: ") > 0 and words.index("Back: ") > 0
+        assert words.index("\nNext") > 0 and words.index("\nBack") > 0
 
 
 def test_the_plan_is_byte_for_byte_the_one_of_plan_build(tmp_path: Path, capsys: Out) -> None:
@@ -129,12 +133,12 @@ def test_a_walk_goes_on_where_it_ended_and_back_keeps_answers(tmp_path: Path) ->
 
 
 def test_what_depends_on_a_changed_answer_is_made_anew_and_said(tmp_path: Path) -> None:
-    walked(*to_review(tmp_path))
-    out = walked("go waves", "set vms 1", "next", "go identity", "set take", "steps")
-    assert "changed at waves: waves were planned anew: 3 waves, 3 VMs (before: 2 waves, 3 VMs)" in out
-    assert "changed at identity: identities were planned anew: 2 VMs to move, 4 held back" in out
-    assert "changed at waves: waves were planned anew: 2 waves, 2 VMs" in out
-    assert "Changed: identities" in walked("show")
+    walked(*to_review(tmp_path), "next")
+    out = walked("go waves", "set vms 1", "set identity.take", "next")
+    assert "changed at review: manifests were made anew: 3 waves, 3 VMs (before: 2 waves, 3 VMs)" in out
+    assert "changed at waves: waves were planned anew: 2 waves, 2 VMs (before: 3 waves, 3 VMs)" in out
+    assert "Changed: manifests were made anew: 2 waves, 2 VMs (before: 2 waves, 3 VMs)" in out
+    assert "changed at" not in walked("set to /tmp/nowhere")
 
 
 def test_every_bad_answer_is_one_line_and_the_question_again(tmp_path: Path) -> None:
@@ -166,14 +170,34 @@ def test_a_state_that_cannot_be_read_is_one_error_and_kept_aside(content: str, c
 
 
 def test_the_verb_reads_a_pipe_and_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"set 1 {BOOK}\nnext\n"))
-    assert main(["wizard", "--plain"]) == 0
+    script = tmp_path / "script"
+    script.write_bytes(f"set 1 {BOOK}\r\nnext\n\xff".encode("latin-1"))
+    with script.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["wizard", "--plain"]) == 0
     out = capsys.readouterr().out
     assert "Step 2 of 9" in out and "\x1b" not in out and "> " not in out
-    monkeypatch.setattr("sys.stdin", io.StringIO("quit\n"))
-    assert main(["wizard", "--plain", "--restart"]) == 0
+    script.write_text("quit\n")
+    with script.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["wizard", "--plain", "--restart"]) == 0
     assert "nothing read yet" in capsys.readouterr().out
     assert "rvtools-csv" in state_path().with_name("wizard.json.before").read_text()
+
+
+async def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
+    """Also while it waits for a line that never comes."""
+    process = await asyncio.create_subprocess_exec(
+        str(ROOT / ".venv/bin/bascule"), "wizard", "--plain",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdin is not None
+    process.stdin.write(b"steps\npart of a li")
+    while not (await process.stdout.readline()).startswith(b"  9. accept"):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 130 and b"Traceback" not in err
 
 
 def test_names_from_outside_cannot_move_the_cursor(tmp_path: Path) -> None:
@@ -181,6 +205,14 @@ def test_names_from_outside_cannot_move_the_cursor(tmp_path: Path) -> None:
     path.write_text("vm,mac,ip,vlan\n\x1b[2Jevil,52:54:00:00:00:01,10.0.0.1,110\n")
     out = walked(f"set 1 {path}", "next", "next", "next", "show 1")
     assert "evil" in out and "\x1b" not in out
+
+
+def test_a_question_is_named_by_its_short_name_though_a_step_is_called_so(tmp_path: Path) -> None:
+    walked(*to_review(tmp_path), "next")
+    out = walked("set source qemu:///system", "set waves.gib 7", "set cluster current", "set assess.cluster current")
+    assert "Hypervisor that has the VMs now: qemu:///system" in out and "GiB of disks in one wave: 7" in out
+    assert kept()["answers"]["run.source"] == "qemu:///system" and kept()["answers"]["waves.gib"] == "7"
+    assert "error: no question 'cluster'" in out and "error: Cluster to look at: 'current' is none of" in out
 
 
 def test_a_source_that_goes_away_is_told_on_its_page(tmp_path: Path) -> None:
@@ -209,27 +241,30 @@ def test_whatever_is_typed_nothing_breaks(lines: list[str], read: bool) -> None:
     assert "Traceback" not in out and "\x1b" not in out
 
 
-async def test_on_a_cluster_review_tries_applies_and_journals(live: Any, tmp_path: Path) -> None:
+async def test_on_a_cluster_review_tries_applies_and_journals(live: Any) -> None:
     await live.start(nodes=1)
     for document in yaml.safe_load_all((ROOT / "examples/dc1.yaml").read_text()):
         if document["kind"] == "Network":
             document["spec"]["l2Bridge"]["vlans"] = document["spec"]["l2Bridge"]["vlans"][:1]
             await live.put(document)
-    script = tmp_path / "script"
-    script.write_text(f"set 1 {BOOK}\nnext\nnext\nnext\nnext\nnext\nnext\ndo try\ndo apply\nyes\nshow\nnext\n")
-    with script.open() as stdin:
-        process = await asyncio.create_subprocess_exec(
-            str(ROOT / ".venv/bin/bascule"), "--kubeconfig", str(live.kubeconfig), "wizard", "--plain",
-            stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate()
-    text = out.decode()
-    assert process.returncode == 0 and err == b"", text + err.decode()
+    lines = (f"set 1 {BOOK}", *["next"] * 6, "do try", "do apply", "yes", "show", "next")
+    text = await talk(Wizard.open(Access(live.kubeconfig, None, "--kubeconfig")), *lines)
     assert "nothing did" in text and re.search(r"applied \d+ objects; each is in the journal", text)
     after = text.split("each is in the journal")[-1]
     assert "Review - 0 objects, 2 VirtualMachines" in after and "create VirtualMachine/vms/web-1" in after
-    code, listed, _ = await live.bascule("networks", "list", "-o", "json")
-    assert code == 0 and {110, 120} <= {vlan for row in json.loads(listed) for vlan in row["vlans"]}
-    code, listed, _ = await live.bascule("journal", "list", "-o", "json")
-    assert code == 0 and any(row["what"] == "wizard" for row in json.loads(listed))
-    assert "error: no hypervisor" in after
+    (network,) = await live.cluster.list(NETWORK)
+    assert {110, 120} <= {entry["vlan"]["id"] for entry in network["spec"]["l2Bridge"]["vlans"]}
+    whats = {record.content["what"] for record in Journal(journal_path()).records()}
+    assert whats == {"wizard"} and "error: no hypervisor" in after
+
+
+async def test_read_only_refuses_to_apply_and_says_so_once(live: Any) -> None:
+    await live.start(nodes=1)
+
+    def guard(what: str) -> None:
+        raise RefusedError(f"refused to {what}", "the session is read-only")
+
+    wizard = Wizard.open(Access(live.kubeconfig, None, "--kubeconfig"), guard=guard)
+    text = await talk(wizard, f"set 1 {BOOK}", *["next"] * 6, "do apply", "yes")
+    assert "error: refused to apply what the wizard planned; the session is read-only" in text
+    assert await live.cluster.list(NETWORK) == []

@@ -55,8 +55,10 @@ class Truth:
     intruder: dict[str, str] = field(default_factory=dict)
     broken_disk: str = ""
     deaf_places: set[str] = field(default_factory=set)
+    hears_nobody: set[str] = field(default_factory=set)
     both: list[str] = field(default_factory=list)
     boots: bool = True
+    node_lost: bool = False
 
     def speakers(self, ip: str) -> list[str]:
         """The MACs that answer for an address now."""
@@ -65,7 +67,7 @@ class Truth:
             _, its, mac = address(name)
             if its != ip:
                 continue
-            ends = [self.power.get(uuid_of(name)) == ON, name in self.running]
+            ends = [self.power.get(uuid_of(name)) == ON, bool(self.running.get(name))]
             if all(ends):
                 self.both.append(name)
             found += [mac] if any(ends) else []
@@ -169,7 +171,7 @@ class Air:
             if place in self._truth.deaf_places:
                 raise UnreachableError(f"the agent of {place} does not answer")
             at = time_ns()
-            who = self._truth.speakers(asked.address)
+            who = [] if place in self._truth.hears_nobody else self._truth.speakers(asked.address)
             stays = asked.address not in {address(name)[1] for name in NAMES}
             heard = who or stays
             rx = at + 300_000 if heard else 0
@@ -200,7 +202,8 @@ class KubeVirt:
                     if name not in self._truth.running and self._truth.boots:
                         await self._start(name, vm)
             for name in set(self._truth.running) - wanted:
-                await self._stop(name)
+                if not self._truth.node_lost:
+                    await self._stop(name)
             await asyncio.sleep(0.02)
 
     async def _start(self, name: str, vm: dict[str, Any]) -> None:
@@ -212,6 +215,12 @@ class KubeVirt:
             there = await self._cluster.create(document)
         except BasculeError:
             there = await self._cluster.get(VMI, name, "vms")
+        if self._truth.node_lost:
+            self._truth.running[name] = ""
+            await self._cluster.replace(
+                {**there, "status": {"phase": "Scheduled", "nodeName": "node1"}}, subresource="status"
+            )
+            return
         interface = {"name": "net-0", "mac": mac, "ipAddress": ip, "ipAddresses": [ip]}
         status = {"phase": "Running", "nodeName": "node1", "interfaces": [interface]}
         await self._cluster.replace({**there, "status": status}, subresource="status")

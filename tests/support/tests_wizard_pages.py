@@ -39,8 +39,8 @@ def page(step: str, **more: Any) -> Page:
 
 
 class Told:
-    """`services.wizard.Wizard` with pages that are given; `log` is what it was asked to do, `slow_s` how long each
-    page takes."""
+    """`services.wizard.Wizard` with pages that are given; `log` is what it was asked to do, while `ready` is not
+    set no page is."""
 
     def __init__(self, pages: Mapping[str, Page], step: str, reached: str = "") -> None:
         self.pages = dict(pages)
@@ -48,7 +48,8 @@ class Told:
         self.log: list[tuple[str, ...]] = []
         self.running = False
         self.closed = False
-        self.slow_s = 0.0
+        self.ready = asyncio.Event()
+        self.ready.set()
         self.errors: dict[str, Exception] = {}
 
     def open(self, access: object = None, **_: object) -> Told:
@@ -57,7 +58,7 @@ class Told:
         return self
 
     async def page(self, step: str = "") -> Page:
-        await asyncio.sleep(self.slow_s)
+        await self.ready.wait()
         wanted = step or self.state.step
         return self.pages.get(wanted) or page(wanted)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bascule_console.actions.model import Action
 
 ACTIONS: tuple[Action, ...] = (
-    Action(id="open_row", label="Open", key="enter", footer=False),
+    Action(id="open_row", label="Open", key="enter"),
     Action(id="filter", label="Filter", key="slash"),
     Action(id="command", label="Go to", key="colon"),
     Action(id="switch_table", label="Tables", key="tab", footer=False),

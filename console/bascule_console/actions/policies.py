@@ -13,91 +13,37 @@ DELETE = tuple(
     for plural in ("stagednetworkpolicies", "stagedglobalnetworkpolicies", "networkpolicies", "globalnetworkpolicies")
 )
 
+APPLY = "bascule apply -f FILE"
+
+
+def _change(
+    id: str,  # noqa: A002 - the field's own name
+    label: str,
+    key: str,
+    confirm: str,
+    needs: tuple[Need, ...],
+    *,
+    verb: str = APPLY,
+    footer: bool = True,
+) -> Action:
+    return Action(
+        id=id, label=label, key=key, scope=HERE, danger=True, confirm=confirm, verb=verb, footer=footer, needs=needs
+    )
+
+
+EDIT, ORDER = "Apply the changes to {name}?", "Apply the new order of {name}?"
+PROMOTE, REVERT = "bascule policies promote NAME", "bascule policies revert NAME"
+BACK = "Take back the last change of {name}?"
+BOTH = (*STAGE, *ENFORCE)
 ACTIONS: tuple[Action, ...] = (
-    Action(
-        id="new_policy",
-        label="New",
-        key="n",
-        scope=HERE,
-        danger=True,
-        confirm="Apply policy {name}?",
-        verb="bascule apply -f FILE",
-        needs=STAGE,
-    ),
-    Action(
-        id="edit_policy",
-        label="Edit",
-        key="e",
-        scope=HERE,
-        danger=True,
-        confirm="Apply the changes to {name}?",
-        verb="bascule apply -f FILE",
-        needs=STAGE,
-    ),
-    Action(
-        id="edit_policy_yaml",
-        label="YAML edit",
-        key="E",
-        scope=HERE,
-        danger=True,
-        confirm="Apply the changes to {name}?",
-        verb="bascule apply -f FILE",
-        footer=False,
-        needs=STAGE,
-    ),
-    Action(
-        id="promote_policy",
-        label="Promote",
-        key="P",
-        scope=HERE,
-        danger=True,
-        confirm="Put {name} in force?",
-        verb="bascule policies promote NAME",
-        needs=(*ENFORCE, *DELETE),
-    ),
-    Action(
-        id="revert_policy",
-        label="Revert",
-        key="u",
-        scope=HERE,
-        danger=True,
-        confirm="Take back the last change of {name}?",
-        verb="bascule policies revert NAME",
-        needs=(*STAGE, *ENFORCE, *DELETE),
-    ),
-    Action(
-        id="policy_up",
-        label="Move up",
-        key="ctrl+up,alt+up",
-        scope=HERE,
-        danger=True,
-        confirm="Apply the new order of {name}?",
-        verb="bascule apply -f FILE",
-        footer=False,
-        needs=(*STAGE, *ENFORCE),
-    ),
-    Action(
-        id="policy_down",
-        label="Move down",
-        key="ctrl+down,alt+down",
-        scope=HERE,
-        danger=True,
-        confirm="Apply the new order of {name}?",
-        verb="bascule apply -f FILE",
-        footer=False,
-        needs=(*STAGE, *ENFORCE),
-    ),
-    Action(
-        id="delete_policy",
-        label="Delete",
-        key="ctrl+d",
-        scope=HERE,
-        danger=True,
-        confirm="Delete {name}?",
-        verb="bascule policies promote NAME",
-        footer=False,
-        needs=(*STAGE, *DELETE),
-    ),
+    _change("new_policy", "New", "n", "Apply policy {name}?", STAGE),
+    _change("edit_policy", "Edit", "e", EDIT, STAGE),
+    _change("edit_policy_yaml", "YAML edit", "E", EDIT, STAGE, footer=False),
+    _change("promote_policy", "Promote", "P", "Put {name} in force?", (*ENFORCE, *DELETE), verb=PROMOTE),
+    _change("revert_policy", "Revert", "u", BACK, (*BOTH, *DELETE), verb=REVERT),
+    _change("policy_up", "Move up", "ctrl+up,alt+up", ORDER, BOTH, footer=False),
+    _change("policy_down", "Move down", "ctrl+down,alt+down", ORDER, BOTH, footer=False),
+    _change("delete_policy", "Delete", "ctrl+d", "Delete {name}?", (*STAGE, *DELETE), verb=PROMOTE, footer=False),
     Action(id="what_if", label="What if", key="w", scope=HERE, verb="bascule policies whatif --staged"),
     Action(id="explain_path", label="Explain", key="x", scope=HERE, verb="bascule policies explain FROM TO SERVICE"),
     Action(id="fold", label="Fold", key="space", scope=HERE, footer=False),

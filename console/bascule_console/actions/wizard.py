@@ -16,7 +16,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="wizard_act", label="Do", key="a,ctrl+s", scope=HERE, verb=VERB),
     Action(id="wizard_mend", label="Mend", key="m,f8", scope=HERE, verb=VERB),
     Action(id="wizard_show", label="Diff", key="v,f5", scope=HERE, verb="bascule plan show"),
-    Action(id="wizard_steps", label="Steps", key="w,f2", scope=HERE, verb=VERB),
+    Action(id="wizard_steps", label="Steps", key="w,f2", scope=HERE, verb=VERB, footer=False),
     Action(
         id="wizard_restart",
         label="Begin anew",

@@ -19,7 +19,7 @@ LINES = (
     Column("peer", lambda row: row["peer_name"] or row["peer"]),
     Column("line", "name"),
     Column("proto", "proto"),
-    Column("began", lambda row: "/".join(dict.fromkeys(row[f"began_{when}"] or "?" for when in ("before", "after")))),
+    Column("began", "began"),
     Column("before", "before"),
     Column("after", "after"),
     Column("evidence", "evidence"),

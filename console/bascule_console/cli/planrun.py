@@ -101,7 +101,10 @@ async def _with_runner(args: argparse.Namespace, act: Callable[..., object]) -> 
 
 async def _forward(args: argparse.Namespace, runner: Runner) -> Sequence[RunRow]:
     if args.dry_run:
-        return await runner.rehearse(args.wave, args.vm)
+        found = await runner.rehearse(args.wave, args.vm)
+        for each in found:
+            narrate(f"{each.target}: {each.why or 'every check that can be made before its stop holds'}")
+        return found
     rows = await runner.run(args.wave, args.vm, args.at_once)
     if not rows:
         narrate("nothing to do: every VM that was meant is over, or was rolled back (name it with --vm to try again)")

@@ -7,6 +7,7 @@ because somebody who listens has one stream. The end of the input saves and ends
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterable
@@ -109,6 +110,9 @@ class Walk:
         self._say(f"{field.label}: {now.value if now and now.value else 'not answered'}")
         if now is not None and now.error:
             self._say(f"wrong: {now.error}")
+        for each in page.problems:
+            if each.field == field.id and each.verdict == "error" and not (now and now.error):
+                self._say("wrong: " + "; ".join(part for part in (each.text, each.evidence, each.fix) if part))
         for step, note in self._wizard.state.notes.items():
             if before.get(step) != note:
                 self._say(f"changed at {step}: {note}")
@@ -116,8 +120,9 @@ class Walk:
 
     async def _field(self, name: str) -> Field:
         """A question of this page by its number or name, or of another by `step.name`."""
-        step = name.partition(".")[0]
-        fields = (await self._wizard.page(step)).fields if step in STEPS else self._page.fields
+        step, dot, _ = name.partition(".")
+        elsewhere = dot and step in STEPS
+        fields = (await self._wizard.page(step)).fields if elsewhere else self._page.fields
         if name.isdecimal() and name.isascii() and len(name) < 5 and 1 <= int(name) <= len(fields):
             return fields[int(name) - 1]
         found = [each for each in fields if name in (each.id, each.id.partition(".")[2])]
@@ -171,10 +176,12 @@ class Walk:
         if action is None:
             names = ", ".join(each.id for each in self._page.actions) or "none"
             raise UsageError(f"no action {words[0][:40]!r}" if words else "do what?", f"this page has: {names}", "show")
-        if action.danger and not action.blocked and not await self._sure(words, action):
+        target = " ".join(words[1:])
+        possible = not action.blocked and (not target or target in action.targets)
+        if action.danger and possible and not await self._sure(words, action):
             self._say("nothing was done")
             return True
-        self._say(await self._wizard.act(action.id, " ".join(words[1:])))
+        self._say(await self._wizard.act(action.id, target))
         self._page = await self._wizard.page()
         return True
 
@@ -231,10 +238,43 @@ class Walk:
         self._out.flush()
 
 
-async def from_stdin(prompt: str) -> str | None:
-    """One line of stdin; the prompt stands only where a person types."""
-    if sys.stdin.isatty():
-        sys.stdout.write(prompt)
-        sys.stdout.flush()
-    line = await asyncio.to_thread(sys.stdin.readline)
-    return line.rstrip("\n") if line else None
+class Lines:
+    """The lines of stdin, one when it is asked for. Waiting for one holds no thread, so that an interrupt ends it, and
+    reads nothing ahead of what a password prompt may want from a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._descriptor = stream.fileno()
+        self._held = b""
+        self._ended = False
+
+    async def __call__(self, prompt: str) -> str | None:
+        """The next line without its end, None after the last. The prompt stands only where a person types."""
+        if os.isatty(self._descriptor):
+            sys.stdout.write(prompt)
+            sys.stdout.flush()
+        while b"\n" not in self._held and not self._ended:
+            await self._ready()
+            chunk = os.read(self._descriptor, 1 << 16)
+            self._ended = not chunk
+            self._held += chunk
+        if not self._held:
+            return None
+        line, _, self._held = self._held.partition(b"\n")
+        return line.decode("utf-8", "replace").rstrip("\r")
+
+    async def _ready(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+
+        def told() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        try:
+            loop.add_reader(self._descriptor, told)
+        except PermissionError:  # a file is always ready, and cannot be waited for
+            return
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._descriptor)

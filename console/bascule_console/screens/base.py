@@ -262,6 +262,8 @@ class BasculeScreen(Screen[None]):
     async def _type(self, kind: str, hint: str, text: str, candidates: Any) -> None:
         from bascule_console.widgets.prompt import Prompt  # an input costs more to load than the first paint has
 
+        if left := self.query(Prompt):  # the focus went elsewhere by a click
+            await left.remove()
         self._typing_for = self.active
         prompt = Prompt(kind, hint, text, self.app.histories[kind], candidates)
         self.query_one("#crumbs").display = False

@@ -15,6 +15,7 @@ from bascule.errors import RefusedError, UsageError
 from bascule.migration.acceptance import USUAL, Thresholds, VmAcceptance, compare
 from bascule.migration.acceptance_document import Signature
 from bascule.migration.acceptance_document import document as signed
+from bascule.migration.acceptance_flows import narrowed
 from bascule.migration.machine import APPLY, VERIFY
 from bascule.migration.run import ACCEPT, ACCEPTED, INTENT, MOVED, Deed, has, row
 from bascule_console.services import acceptancewindows as windows
@@ -30,8 +31,8 @@ DIRECTORY = "acceptance"
 
 
 def chosen(loaded: Loaded, journal: Journal, names: Sequence[str] = (), wave: int = 0) -> list[dict[str, Any]]:
-    """The VMs of a plan that are meant: those named, else those of a wave that were moved; with `started` (ns) and
-    `state`. Raises UsageError, RefusedError for one that was not moved."""
+    """The VMs of a plan that are meant: those named, else those of a wave that were moved; with `stopped` and `started`
+    (ns, on the old side and on the cluster) and `state`. Raises UsageError, RefusedError for one that was not moved."""
     deeds = read_deeds(journal)
     asked = [loaded.find(name) for name in names] or [vm for vm in loaded.vms if vm["wave"] == wave and wave]
     if not asked:
@@ -42,7 +43,7 @@ def chosen(loaded: Loaded, journal: Journal, names: Sequence[str] = (), wave: in
         own = deeds.get(f"{loaded.namespace}/{vm['target']}", [])
         state = row(vm, loaded.namespace, own).state
         if state in (MOVED, ACCEPTED):
-            found.append({**vm, "started": started_ns(own), "state": state})
+            found.append({**vm, "stopped": begun_ns(own, "stop"), "started": begun_ns(own, "start"), "state": state})
         elif names:
             raise RefusedError(
                 f"{vm['name']} was not moved: it is {state}", "", f"bascule plan run --vm {vm['target']}"
@@ -60,10 +61,10 @@ def unsigned(vms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def started_ns(deeds: Sequence[Deed]) -> int:
-    """When a VM was told to start on the cluster, by the deeds of its last attempt; 0 when it was not."""
+def begun_ns(deeds: Sequence[Deed], step: str) -> int:
+    """When a step was begun, by the deeds of a VM's last attempt; 0 when it was not."""
     for deed in reversed(deeds):
-        if deed.step == "start" and deed.action in (INTENT, APPLY) and deed.at:
+        if deed.step == step and deed.action in (INTENT, APPLY) and deed.at:
             return int(datetime.fromisoformat(deed.at).timestamp() * 1e9)
     return 0
 
@@ -79,6 +80,7 @@ async def compared(
     """Compare `chosen` VMs: files where they are named, else the agents' histories (`access`). Raises BasculeError."""
     who = windows.identities(vms)
     starts = {vm["key"]: int(vm["started"]) for vm in vms}
+    stops = {vm["key"]: int(vm["stopped"]) or int(vm["started"]) for vm in vms}
     earlier = later = None
     if before:
         earlier = windows.from_files(before, who)
@@ -94,8 +96,10 @@ async def compared(
     if access is not None and later is None:
         later = await windows.from_agents(access, who, max(EVERYTHING, min(starts.values())))
     assert earlier is not None and later is not None
-    was = {key: windows.until(earlier, at) if at else earlier for key, at in starts.items()}
-    now_ = {key: windows.since(later, at) if at else later for key, at in starts.items()}
+    was, now_ = narrowed(earlier, who), narrowed(later, who)
+    for key, at in starts.items():
+        if at:
+            was[key], now_[key] = windows.until(was[key], stops[key]), windows.since(now_[key], at)
     return compare(was, now_, who, windows.peer_names(loaded.document), thresholds)
 
 

@@ -1,7 +1,7 @@
 """What acceptance compares, gathered: the windows before and after, from files or from the agents' histories.
 
-Before is a file (a recording, a capture, a CSV from the old switch) or what the agents heard before the VM started;
-after is what they heard since, or a file.
+Before is a file (a recording, a capture, a CSV from the old switch) or what the agents heard until the VM was
+stopped on the old side; after is what they heard since its start on the cluster, or a file.
 """
 
 from __future__ import annotations
@@ -125,16 +125,19 @@ def since(window: Recorded, start_ns: int) -> Recorded:
     return replace(window, heard=heard, since_ns=max(window.since_ns, start_ns) if window.since_ns else 0)
 
 
-def until(window: Recorded, start_ns: int) -> Recorded:
-    """A window up to one VM's start. A flow that went on is cut there; what it counted since cannot be told apart."""
-    kept = [one for one in window.heard if not one.first_ns or one.first_ns < start_ns]
-    cut = sum(1 for one in kept if one.last_ns >= start_ns)
-    notes = (f"{cut} flows went on over the start, and are counted whole",) if cut else ()
+def until(window: Recorded, end_ns: int) -> Recorded:
+    """A window up to the end of one VM on the old side.
+
+    A flow that went on is cut there; what it counted since cannot be told apart.
+    """
+    kept = [one for one in window.heard if not one.first_ns or one.first_ns < end_ns]
+    cut = sum(1 for one in kept if one.last_ns >= end_ns)
+    notes = (f"{cut} flows went on over the move, and are counted whole",) if cut else ()
     return replace(
         window,
-        heard=tuple(replace(one, last_ns=min(one.last_ns, start_ns)) for one in kept),
-        since_ns=min(window.since_ns, start_ns),
-        until_ns=min(window.until_ns, start_ns),
+        heard=tuple(one._replace(last_ns=min(one.last_ns, end_ns)) for one in kept),
+        since_ns=min(window.since_ns, end_ns),
+        until_ns=min(window.until_ns, end_ns),
         notes=(*window.notes, *notes),
     )
 

@@ -103,7 +103,7 @@ async def post(proxy: UploadProxy, token: str, disk: str, body: Body, context: s
     if body.failure is not None:
         raise body.failure
     if status != 200:
-        raise refusal(status, said.decode("utf-8", "replace").strip(), disk, proxy.host)
+        raise refusal(status, " ".join(said.decode("utf-8", "replace").split()), disk, proxy.host)
 
 
 def _broken(proxy: UploadProxy, disk: str, body: Body, error: Exception) -> DiskError:
@@ -141,6 +141,9 @@ def refusal(status: int, said: str, disk: str, host: str) -> DiskError:
     if status in (400, 401, 403) and not lower.startswith("saving stream"):
         fix = "try again; a token is good for five minutes and for one claim"
         return DiskRefused(f"CDI refused the upload token for {disk}", cause, fix)
+    if status == 413:
+        fix = 'an Ingress limits what is sent: nginx.ingress.kubernetes.io/proxy-body-size: "0", or ssl-passthrough'
+        return DiskRefused(f"a proxy before {host} does not take {disk}", cause, fix)
     if status in (502, 504):
         return AnswerLost(f"a proxy before {host} gave up waiting for {disk}", cause, f"kubectl get datavolume {name}")
     if status == 503:

@@ -114,7 +114,7 @@ def _link_row(flows: Flows, recent: Recent) -> TopRow:
     reason = f"{drop.by} {drop.reason}" if drop.by == KERNEL else drop.reason
     place = f"{port.vm} ({drop.link})" if port.vm else drop.link
     values = (reason, recent.node, place, "", str(port.vlan or ""), "", "", "")
-    note = f"{drop.why or 'no words for this reason'}; {drop.packets} since the agent started"
+    note = f"{drop.why or 'no words for this reason'}; {drop.packets} in all"
     sums = (recent.packets, recent.bytes, recent.packets, 1, recent.series)
     return TopRow(DROPS, values, 60, *sums, note)
 

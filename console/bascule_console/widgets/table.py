@@ -81,8 +81,8 @@ class GridTable(ScrollView, Generic[R], can_focus=True):
 
     @property
     def hidden_columns(self) -> int:
-        """How many columns do not fit."""
-        return len(self.columns) - len(self._placed) if self._placed else 0
+        """How many columns do not fit; none before there is a width."""
+        return len(self.columns) - len(self._placed) if self._placed and self.size.width else 0
 
     def set_filter(self, wanted: TextFilter) -> None:
         """Show only rows that `wanted` keeps."""

@@ -7,7 +7,6 @@ talk to each other, to VMs of the cluster and to the gateway, so that waves and 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bascule_lab.guests.disk import Identity
@@ -71,17 +70,15 @@ VMS = (
 
 def estate(count: int, planted: bool) -> list[OldVm]:
     """The first `count` VMs; `planted` adds docs/lab.md's three problems, each where its VM is among them."""
-    found = list(VMS[:count])
     if not planted:
-        return found
-    changes: dict[str, dict[str, str]] = {
-        "archive-1": {"name": PLANTED_NAME},
-        "ledger-1": {"model": PLANTED_MODEL},
-    }
-    found = [replace(vm, **changes.get(vm.name, {})) for vm in found]  # type: ignore[arg-type]
-    return [*found, *_clone(found)]
+        return list(VMS[:count])
+    found = [_planted(vm) for vm in VMS[:count]]
+    # a copy of shop-1 that somebody made and switched off: same MAC, same address
+    clones = [replace(vm, name=PLANTED_CLONE, file=PLANTED_CLONE, runs=False) for vm in found if vm.name == "shop-1"]
+    return [*found, *clones]
 
 
-def _clone(vms: Sequence[OldVm]) -> list[OldVm]:
-    """A copy of shop-1 that somebody made and switched off: same MAC, same address."""
-    return [replace(vm, name=PLANTED_CLONE, file=PLANTED_CLONE, runs=False) for vm in vms if vm.name == "shop-1"]
+def _planted(vm: OldVm) -> OldVm:
+    if vm.name == "archive-1":
+        return replace(vm, name=PLANTED_NAME)
+    return replace(vm, model=PLANTED_MODEL) if vm.name == "ledger-1" else vm

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 from bascule_agent.netlink import list_netns
 from bascule_lab import processes
@@ -23,6 +24,7 @@ from bascule_lab.places import write_json
 
 ANSWER_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 5.0
+_POLL_S = 0.1
 
 Say = Callable[[str], None]
 
@@ -82,12 +84,24 @@ def _define(places: Places, vms: Sequence[OldVm], boot: xml.Boot) -> None:
 
 
 def _wait(config: LabConfig, vms: Sequence[OldVm]) -> None:
+    """Until every VM answers a ping, and its agent libvirt: a guest is up before its services are."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
     answered = reach.wait_until_answering(config.old, {vm.ip for vm in vms}, ANSWER_TIMEOUT_S)
     silent = [f"{vm.name} ({vm.ip})" for vm in vms if vm.ip not in answered]
+    with virt.connection(Places.of(config)) as libvirt:
+        while not silent and (waiting := [vm.name for vm in vms if not _agent_connected(libvirt, vm)]):
+            if time.monotonic() > deadline:
+                silent = [f"{name}'s agent" for name in waiting]
+            time.sleep(_POLL_S)
     if silent:
         raise OldSideError(
             f"no answer from {', '.join(silent)}", f"{ANSWER_TIMEOUT_S:.0f} s passed since it was started", "try again"
         )
+
+
+def _agent_connected(libvirt: Any, vm: OldVm) -> bool:
+    channel = fromstring(libvirt.lookupByUUIDString(vm.uuid).XMLDesc()).find("devices/channel/target")
+    return channel is not None and channel.get("state") == "connected"
 
 
 def down(config: LabConfig) -> None:

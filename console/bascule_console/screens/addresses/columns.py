@@ -50,7 +50,7 @@ def address_columns(glyphs: Glyphs, agents: Callable[[], bool]) -> list[Column[R
         return f"{glyphs.bad} {others[0]}" if others and row["mac"] else f"{glyphs.good} {row['seen'][0]['mac']}"
 
     def claims(row: Row) -> str:
-        return " ".join(dict.fromkeys(claim["by"] for claim in row["claims"])) or "-"
+        return ", ".join(dict.fromkeys(claim["by"] for claim in row["claims"])) or "-"
 
     def vm(row: Row) -> str:
         return f"{row['namespace']}/{row['vm']}" if row["vm"] else "-"
@@ -65,7 +65,7 @@ def address_columns(glyphs: Glyphs, agents: Callable[[], bool]) -> list[Column[R
         Column("vm", "VM", 13, vm, vm, priority=1, grow=2, most=34),
         Column("mac", "MAC", 17, lambda r: r["mac"] or "-", lambda r: r["mac"], priority=5),
         Column("node", "NODE", 8, lambda r: r["node"] or "-", lambda r: r["node"], priority=8, grow=1, most=14),
-        Column("claims", "CLAIMED BY", 15, claims, claims, priority=4),
+        Column("claims", "CLAIMED BY", 17, claims, claims, priority=4),
         Column("reserved", "RESERVED", 12, lambda r: r["reserved"] or "-", lambda r: r["reserved"], 7, grow=1, most=24),
         Column("answering", "ANSWERING", 9, answering, answering, priority=2, tone=answer_tone),
         Column("seen", "SEEN", 19, seen, seen, priority=6, tone=lambda r: "" if r["seen"] else "muted"),

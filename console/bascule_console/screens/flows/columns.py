@@ -73,13 +73,15 @@ def talker_columns(glyphs: Glyphs, by: tuple[str, ...]) -> list[Column[TopRow]]:
 
 
 def _rates(glyphs: Glyphs) -> list[Column[TopRow]]:
+    def rate(frames: float) -> str:
+        return f"{frames:.1f}/s" if frames < 10 else f"{count(frames)}/s"
+
     def dropped(row: TopRow) -> str:
-        few = f"{row.drop_rate:.1f}/s" if row.drop_rate < 10 else f"{count(row.drop_rate)}/s"
-        return few if row.dropped else ""
+        return rate(row.drop_rate) if row.dropped else ""
 
     return [
         Column("rate", "RATE", 8, lambda r: f"{size(r.byte_rate)}/s", lambda r: r.byte_rate, right=True),
-        Column("pps", "PKT/S", 7, lambda r: f"{count(r.packet_rate)}/s", lambda r: r.packet_rate, 2, right=True),
+        Column("pps", "PKT/S", 7, lambda r: rate(r.packet_rate), lambda r: r.packet_rate, 2, right=True),
         Column("dropped", "DROPPED", 8, dropped, lambda r: r.drop_rate, 3, right=True, tone=lambda _: "bad"),
         Column("minute", "LAST MINUTE", 30, lambda r: spark(r.series, 30, glyphs), lambda r: r.bytes, 4, _busy),
         Column("flows", "RECORDS", 7, lambda r: count(r.flows), lambda r: r.flows, 5, right=True),
@@ -104,7 +106,7 @@ def drop_columns(glyphs: Glyphs) -> list[Column[TopRow]]:
         return f"{arrow} {row.value('vm') or '?'}"
 
     return [
-        Column("reason", "REASON", 16, lambda r: r.value("reason") or "policy", _value("reason"), 0, lambda _: "bad"),
+        Column("reason", "REASON", 17, lambda r: r.value("reason") or "policy", _value("reason"), 0, lambda _: "bad"),
         Column("vm", "PORT", 11, place, _value("vm"), tone=lambda _: "name", grow=1, most=18),
         Column("node", "NODE", 7, _value("node"), _value("node"), priority=3, grow=1, most=14),
         Column("vlan", "VLAN", 4, _value("vlan"), _value("vlan"), priority=4, right=True),

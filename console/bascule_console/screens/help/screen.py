@@ -48,8 +48,12 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll() as box:
-            box.border_title, box.border_subtitle = "Keys", "esc close"
+            box.border_title, box.border_subtitle = self._title(), "esc close"
             yield Static(self._text(), markup=False)
+
+    def _title(self) -> str:
+        title = next((each.title for each in MODES if each.id == getattr(self._below, "MODE", "")), "")
+        return f"Keys of {title}" if title else "Keys"
 
     def _text(self) -> Text:
         verbs = {action.id: action.verb for action in all_actions()}

@@ -21,8 +21,8 @@ def columns(glyphs: Glyphs) -> list[Column[JournalRow]]:
 
     def state(row: JournalRow) -> str:
         if row.undone_by is not None:
-            return f"{glyphs.off} {row.state}"
-        return f"{glyphs.good if row.undo else glyphs.unknown} {row.state}"
+            return f"{glyphs.off} by #{row.undone_by}"
+        return f"{glyphs.good} {row.undo}" if row.undo else f"{glyphs.unknown} none known"
 
     def tone(row: JournalRow) -> str:
         return "muted" if row.undone_by is not None else "" if row.undo else "unknown"
@@ -35,7 +35,7 @@ def columns(glyphs: Glyphs) -> list[Column[JournalRow]]:
         Column("context", "CONTEXT", 10, lambda r: r.context, lambda r: r.context, priority=4, grow=1, most=24),
         Column("what", "WHAT", 9, lambda r: r.what, lambda r: r.what),
         Column("object", "OBJECT", 20, lambda r: r.label, lambda r: r.label, tone=lambda _: "name", grow=3, most=80),
-        Column("state", "STATE", 16, state, lambda r: r.state, priority=2, tone=tone),
+        Column("state", "UNDO", 13, state, lambda r: r.state, priority=2, tone=tone),
     ]
 
 

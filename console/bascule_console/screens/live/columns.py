@@ -8,7 +8,7 @@ from bascule_console.widgets.columns import Column
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.units import count, size
 
-PROFILE = "Profile/"
+PROFILE, GATEWAY = "Profile/", "gateway "
 _TONES = {"allow": "good", "deny": "deny", "drop": "bad"}
 
 
@@ -70,7 +70,9 @@ def flow_columns(glyphs: Glyphs) -> list[Column[FlowLine]]:
 
     def end(line: FlowLine, side: str) -> str:
         which = line.row["src"] if side == "src" else line.row["dst"]
-        return f"{which['name']}:{which['port']}" if which["port"] else which["name"]
+        # A gateway's name is its kind and its place: whole, no port would fit behind it.
+        name = f"gw {which['name'].removeprefix(GATEWAY)}" if which["kind"] == "gateway" else which["name"]
+        return f"{name}:{which['port']}" if which["port"] else name
 
     def rate(line: FlowLine) -> str:
         return f"{size(line.byte_rate)}/s" if line.byte_rate else ""

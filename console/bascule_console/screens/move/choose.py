@@ -72,9 +72,8 @@ class ChooseNode(ModalScreen[str | None]):
         self._target: str | None = None
 
     def compose(self) -> ComposeResult:
-        vm = self._vm
         with Vertical():
-            yield Static(Text(escape(f"Move {vm.namespace}/{vm.name} away from {vm.node or 'no node'} to"), "bold"))
+            yield Static("", id="head", markup=False)
             yield OptionList(*(self._option(node) for node in self._choices), id="nodes", markup=False)
             yield Static("", id="checks", markup=False)
             yield Static("", id="question", markup=False)
@@ -82,6 +81,7 @@ class ChooseNode(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Say what can be done."""
+        self._head(f"away from {self._vm.node or 'no node'} to")
         hint = "enter choose   esc cancel" if self._choices else "there is no other node   esc cancel"
         self.query_one("#keys", Static).update(hint)
 
@@ -90,12 +90,17 @@ class ChooseNode(ModalScreen[str | None]):
         self._target = node_name(self._choices[event.option_index])
         question = confirm_text(action("move_vm"), name=self._vm.name, source=self._vm.node, target=self._target)
         self.query_one("#question", Static).update(Text(escape(question)))
+        self._head(f"from {self._vm.node or 'no node'} to {self._target}")
         self.query_one("#keys", Static).update("y move it   n choose again   esc back")
         self.add_class("-asking")
         self._found, self._sure = None, False
         if self._check is not None:
             self.query_one("#checks", Static).update("preflight: asking the cluster and the agents ...")
             self.run_worker(self._preflight(self._target), group="preflight", exclusive=True, exit_on_error=False)
+
+    def _head(self, where: str) -> None:
+        head = Text(escape(f"Move {self._vm.namespace}/{self._vm.name} {where}"), "bold")
+        self.query_one("#head", Static).update(head)
 
     async def _preflight(self, target: str) -> None:
         if self._check is None:

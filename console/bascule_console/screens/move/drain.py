@@ -77,9 +77,7 @@ class DrainScreen(ModalScreen[None]):
             return
         self.show(drain)
         waiting = sum(item.state == "waiting" for item in drain.items)
-        self._keys(
-            f"y cordon it, move {waiting} VMs away   esc close" if waiting else "nothing to move   esc close"
-        )
+        self._keys(f"y cordon it, move {waiting} VMs away   esc close" if waiting else "nothing to move   esc close")
 
     def show(self, drain: Drain) -> None:
         """The queue as it now is."""

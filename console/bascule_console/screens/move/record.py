@@ -16,6 +16,7 @@ from bascule.text import escape
 from bascule_console.widgets.theme import rich_color
 
 DIALOG, WIDE, EDGES = 100, 124, 5  # widths in cells of the dialog and of the record; its border, padding and scrollbar
+LOSS = frozenset("▁▂▃▄▅▆▇█")
 _INK = {"kept": "verdict-allow", "broken": "verdict-drop"}
 
 
@@ -25,7 +26,13 @@ def record_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool, m
 
     first, *rest = [escape(line) for line in summary_lines(record, min(most, app.size.width) - EDGES, ascii_only)]
     ink = rich_color(app, _INK.get(str(record.get("verdict")), "verdict-unknown"))
-    return Text.assemble((first, f"bold {ink}"), *(f"\n{line}" for line in rest))
+    busy = rich_color(app, "severity-warning")
+    return Text.assemble((first, f"bold {ink}"), *((f"\n{line}", busy if has_loss(line) else "") for line in rest))
+
+
+def has_loss(line: str) -> bool:
+    """Whether a line is a loss strip with a loss in it."""
+    return any(char in LOSS for char in line)
 
 
 def full_text(app: App[Any], record: Mapping[str, Any], *, ascii_only: bool) -> Text:

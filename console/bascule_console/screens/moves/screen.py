@@ -8,6 +8,7 @@ from typing import Any
 from bascule.text import escape
 from bascule_console.screens.detailed import DetailedScreen
 from bascule_console.screens.move.abort import ask_abort
+from bascule_console.screens.move.record import has_loss
 from bascule_console.screens.moves.columns import move_columns, searchable
 from bascule_console.store.derived import Derived
 from bascule_console.store.topics import AGENTS, INVENTORY, MOVES
@@ -17,7 +18,6 @@ from bascule_console.widgets.lines import Parts
 from bascule_console.widgets.tableblock import TableBlock
 
 Row = Mapping[str, Any]
-LOSS = frozenset("▁▂▃▄▅▆▇█")  # a loss strip with a loss in it
 
 
 class MovesScreen(DetailedScreen[Row]):
@@ -114,4 +114,4 @@ def _tone(line: str) -> str:
         return "bad"
     if line.startswith(("missing:", "fix:")):
         return "muted"
-    return "busy" if any(char in LOSS for char in line) else ""
+    return "busy" if has_loss(line) else ""

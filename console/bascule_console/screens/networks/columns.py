@@ -117,8 +117,12 @@ def _node_column(node: str, at: int, glyphs: Glyphs) -> Column[VlanRow]:
     )
 
 
-def node_columns(glyphs: Glyphs) -> list[Column[NodeLine]]:
-    """What each node's agent says."""
+def node_columns(glyphs: Glyphs, network: str) -> list[Column[NodeLine]]:
+    """What each node's agent says about this Network, whose name its message begins with."""
+
+    def says(line: NodeLine) -> str:
+        return line.reason.replace(f": {network}: ", ": ", 1)
+
     return [
         Column("node", "NODE", 12, lambda r: r.node, lambda r: r.node, tone=lambda _: "name", grow=1, most=24),
         Column(
@@ -129,7 +133,7 @@ def node_columns(glyphs: Glyphs) -> list[Column[NodeLine]]:
             lambda r: r.state,
             tone=lambda r: TONES[r.state],
         ),
-        Column("reason", "IT SAYS", 30, lambda r: r.reason, lambda r: r.reason, grow=3, most=200),
+        Column("reason", "IT SAYS", 30, says, lambda r: r.reason, grow=3, most=200),
     ]
 
 

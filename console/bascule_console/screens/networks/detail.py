@@ -60,7 +60,9 @@ class NetworkDetail(ChangesNetworks):
         yield Static(id="facts", markup=False)
         columns = matrix_columns((), glyphs)
         yield TableBlock("VLANs × nodes", columns, vlans, glyphs, id="matrix", empty=self._gone, extra=self._hidden)
-        yield TableBlock("What nodes say", node_columns(glyphs), said, glyphs, id="said", empty=self._no_nodes)
+        yield TableBlock(
+            "What nodes say", node_columns(glyphs, self._network), said, glyphs, id="said", empty=self._no_nodes
+        )
 
     def refresh_rows(self) -> None:
         """A column per node, and the facts."""

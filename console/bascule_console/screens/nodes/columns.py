@@ -57,7 +57,7 @@ def node_columns(glyphs: Glyphs) -> list[Column[Row]]:
         return f"{good}/{len(row['conditions'])}" if row["conditions"] else "-"
 
     trunk = told(lambda r: (r["trunk"] or {}).get("name") or "none", NO_AGENT)
-    vlans = told(lambda r: ranges((r["trunk"] or {}).get("vlans") or []))
+    vlans = told(lambda r: ranges((r["trunk"] or {}).get("vlans") or []) or "-")
     release = told(lambda r: (r.get("kernel") or {}).get("release", ""), NO_AGENT)
     return [
         Column("name", "NAME", 10, lambda r: r["name"], lambda r: r["name"], tone=lambda _: "name", grow=2, most=24),

@@ -12,6 +12,7 @@ from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.lines import Parts
 
 Row = Mapping[str, Any]
+NUMBER = 8
 
 
 def about(row: Row, glyphs: Glyphs) -> list[Parts]:
@@ -63,8 +64,9 @@ def _kernel(row: Row, glyphs: Glyphs) -> list[Parts]:
 
 
 def _clock(row: Row) -> Parts:
-    source = (row.get("clock") or {}).get("source", "")
-    return fact("clock", f"{clock_words(row)}" + (f", {source}" if source else ""))
+    source, _, number = str((row.get("clock") or {}).get("source", "")).partition(":")
+    which = f", {source} {number[:NUMBER]}".rstrip() if source else ""  # enough of it to see which nodes share a clock
+    return fact("clock", clock_words(row) + which)
 
 
 def searchable(row: Row) -> str:

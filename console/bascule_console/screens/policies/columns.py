@@ -52,7 +52,7 @@ def tree_columns(glyphs: Glyphs, counting: Callable[[], bool]) -> list[Column[Li
         return "good" if line.state == "enforced" else "busy" if line.staged else "bad"
 
     return [
-        Column("name", "TIER, POLICY, RULE", 20, name, lambda r: r.name, tone=name_tone, grow=2, most=44),
+        Column("name", "TIER, POLICY, RULE", 20, name, lambda r: r.name, tone=name_tone, grow=1, most=44),
         Column("order", "ORDER", 7, lambda r: r.order, lambda r: r.order, right=True, priority=1, grow=1, most=8),
         Column("action", "DOES", 6, lambda r: r.action, lambda r: r.action, tone=lambda r: _ACTIONS.get(r.action, "")),
         Column("nics", "NICS", 4, nics, lambda r: r.nics or 0, right=True),
@@ -60,7 +60,7 @@ def tree_columns(glyphs: Glyphs, counting: Callable[[], bool]) -> list[Column[Li
             "hits", "HITS", 8, hits, lambda r: r.hits or 0, priority=2, right=True,
             tone=lambda r: "busy" if hits(r) == NEVER else "" if counting() else "muted",
         ),
-        Column("words", "MATCHES", 15, lambda r: r.words, lambda r: r.words, grow=3, most=90),
+        Column("words", "MATCHES", 17, lambda r: r.words, lambda r: r.words, grow=4, most=90),
         Column("state", "STATE", 11, state, lambda r: r.state, tone=state_tone, priority=3, grow=2, most=40),
     ]  # fmt: skip
 

@@ -56,7 +56,6 @@ class PolicyDetail(ChangesPolicies):
 
     def on_mount(self) -> None:
         """What the rules do is worked out beside the screen."""
-        super().on_mount()
         work(self, self._effects, "effects")
 
     def current(self) -> Line | None:

@@ -107,7 +107,6 @@ class PolicyEditor(YamlEditor):
         self._have = known_here(self.app)
         self._completion = Completion(lambda line: complete_yaml(line, self._have))
         self.editor.cursor_blink = False  # a repaint every half second, over SSH too
-        super().on_mount()
 
     def on_resize(self) -> None:
         """Beside the text where there is room, else below it."""

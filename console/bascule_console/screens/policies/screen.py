@@ -62,7 +62,6 @@ class PoliciesScreen(ChangesPolicies, DetailedScreen[Line]):
 
     def on_grid_table_chosen(self, event: GridTable.Chosen) -> None:
         """Other keys make sense on another line."""
-        super().on_grid_table_chosen(event)
         row = self.row
         sort = (row.level, row.staged) if row is not None else None
         if sort != self._sort:

@@ -66,7 +66,6 @@ class WhatIfScreen(DetailedScreen[Row]):
 
     def on_mount(self) -> None:
         """Judge, beside the screen."""
-        super().on_mount()
         work(self, self._judge, "judge")
 
     async def _judge(self) -> None:

@@ -28,7 +28,8 @@ def columns(glyphs: Glyphs) -> list[Column[PoolRow]]:
         return row.held / row.size if row.size else 0.0
 
     def held(row: PoolRow) -> str:
-        return f"{row.held}/{row.size} {share(row):>4.0%}" if row.size else "-"
+        part = "<1%" if 0 < share(row) < 0.01 else f"{share(row):.0%}"
+        return f"{row.held}/{row.size} {part:>4}" if row.size else "-"
 
     def tone(row: PoolRow) -> str:
         return "bad" if share(row) >= 1 else "busy" if share(row) >= NEARLY_FULL else ""

@@ -78,11 +78,12 @@ class Review(ModalScreen[list[Note] | None]):
         glyphs, app = self.app.glyphs, self.app
         head = Text(escape(proposal.title), "bold")
         if proposal.idle:
-            head.append("  changes nothing: the cluster has it so already")
+            head.append(": it changes nothing, the cluster has it so already")
         self.query_one("#head", Static).update(head)
         notes = [note_line(app, glyphs, n.severity, (n.field, n.message, n.fix)) for n in proposal.notes]
         self.query_one("#notes", Static).update(Text("\n").join(notes))
         self.query_one("#diff", Static).update(diff_text(app, proposal.diff))
+        self.query_one(VerticalScroll).display = bool(notes or proposal.diff)
         self.query_one("#keys", Static).update(
             "a apply   esc back" if self._makeable else "esc back" if proposal.idle else "esc back and mend it"
         )
@@ -95,6 +96,7 @@ class Review(ModalScreen[list[Note] | None]):
         words = [f"{self.app.glyphs.bad} {error.message}", error.cause and f"cause: {error.cause}"]
         words.append(error.fix and f"fix: {error.fix}")
         self.query_one("#head", Static).update(Text("\n".join(escape(word) for word in words if word)))
+        self.query_one(VerticalScroll).display = self._proposal is not None and bool(self._proposal.diff)
         self.query_one("#keys", Static).update("esc back")
 
     def action_make(self) -> None:

@@ -70,7 +70,6 @@ class ChangeScreen(BasculeScreen):
 
     def on_mount(self) -> None:
         """Have it planned."""
-        super().on_mount()
         if self._run.stage == stage.PLANNING:
             self._plan()
 

@@ -84,7 +84,6 @@ class MatrixTable(GridTable[VlanLine]):
                 if placed.column.id in self.nodes and event.y:
                     self.show_node(placed.column.id)
                 break
-        super().on_click(event)
 
     def _arrange(self) -> None:
         across = self._across()
@@ -117,7 +116,7 @@ class MatrixTable(GridTable[VlanLine]):
         def tone(line: VlanLine) -> str:
             return TONES.get(verdict(line), "muted")
 
-        return Column(node, node, self._width(), text, text, tone=tone)
+        return Column(node, node.upper(), self._width(), text, text, tone=tone)
 
     def _base(self, on_cursor: bool) -> Style:
         return self.rich_style  # the row is not filled: the cursor is one cell

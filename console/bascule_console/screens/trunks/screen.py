@@ -109,7 +109,6 @@ class TrunksScreen(DetailedScreen[Row]):
     def on_screen_resume(self) -> None:
         """Shown again, perhaps after a change: what was seen before is old."""
         self._due = True
-        super().on_screen_resume()
 
     def _look(self) -> None:
         from bascule_console.services.trunk_looks import look, prove

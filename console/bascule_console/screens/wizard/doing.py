@@ -83,8 +83,9 @@ class DoesThings(BasculeScreen):
         if not (wanted.danger or wanted.confirm):
             self._start(wanted, target)
             return
-        question = wanted.confirm or f"{wanted.label} {target}".strip() + "?"
-        plain = question.replace("{target}", target).replace("{", "{{").replace("}", "}}")
+        whom = f"{wanted.label}, {target}: " if target else ""
+        question = whom + (wanted.confirm or f"{wanted.label}?")
+        plain = question.replace("{", "{{").replace("}", "}}")
         asked = replace(action("wizard_change"), confirm=plain)
         self.app.confirm(asked, lambda: self._start(wanted, target), name=target or wanted.label)
 

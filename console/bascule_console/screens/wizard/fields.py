@@ -99,7 +99,13 @@ class FieldRow(Vertical):
                 yield Choose(choices(self.field), self.field.value)
             else:
                 suggester = _Paths(many=self.field.many) if self.field.kind == PATH else None
-                box = Answer(self._told, placeholder=placeholder(self.field), compact=True, suggester=suggester)
+                box = Answer(
+                    self._told,
+                    placeholder=placeholder(self.field),
+                    compact=True,
+                    suggester=suggester,
+                    select_on_focus=False,  # what is typed adds to the answer, it does not replace it
+                )
                 box.cursor_blink = False  # a repaint every half second, over SSH too
                 yield box
         yield Static("", classes="under", markup=False)

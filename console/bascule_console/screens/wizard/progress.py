@@ -13,7 +13,7 @@ from bascule_console.widgets.lines import Parts
 from bascule_console.widgets.tableblock import TableBlock
 from bascule_console.widgets.units import seconds, size
 
-BAR = 10
+BAR = 8
 PAUSED = "paused"
 TONES = {
     run.MOVED: "good",
@@ -105,7 +105,7 @@ class ProgressBlock(TableBlock[Progress]):
 def columns(glyphs: Glyphs) -> tuple[Column[Progress], ...]:
     """VM, state and how far first; wave and evidence where there is room."""
     return (
-        Column("vm", "VM", 12, lambda r: r.vm, lambda r: r.vm, tone=lambda _: "name", grow=2, most=30),
+        Column("vm", "VM", 11, lambda r: r.vm, lambda r: r.vm, tone=lambda _: "name", grow=2, most=30),
         Column("wave", "WAVE", 4, lambda r: str(r.wave), lambda r: r.wave, priority=5, right=True),
         Column(
             "state",
@@ -115,7 +115,7 @@ def columns(glyphs: Glyphs) -> tuple[Column[Progress], ...]:
             lambda r: r.state,
             tone=lambda r: TONES.get(r.state, "muted"),
         ),
-        Column("step", "STEP", 12, lambda r: r.step, lambda r: r.step, priority=2, grow=1, most=24),
+        Column("step", "STEP", 9, lambda r: r.step, lambda r: r.step, priority=2, grow=1, most=24),
         Column("bar", "", BAR, lambda r: bar(r, glyphs), share, tone=lambda r: TONES.get(r.state, "muted")),
         Column("done", "DONE", 15, amount, lambda r: r.done, priority=3, right=True),
         Column("rate", "RATE", 8, rate, lambda r: r.rate, priority=4, right=True),

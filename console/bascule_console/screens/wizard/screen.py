@@ -75,6 +75,7 @@ class WizardScreen(DoesThings, Asks):
         self._summaries: dict[str, str] = {}
         self._errors: dict[str, int] = {}
         self._error: BasculeError | None = None
+        self._ran = False
 
     # -- what is there ----------------------------------------------------------------------------------------
 
@@ -121,6 +122,8 @@ class WizardScreen(DoesThings, Asks):
 
     def refresh_lines(self) -> None:
         """Steps and head; while something runs, the page is asked for again."""
+        if len(self.query("#strip, #head, #steps, #onward")) < 4:  # the app ends
+            return
         super().refresh_lines()
         now = time.monotonic()
         busy = self._busy or self.doing
@@ -133,14 +136,16 @@ class WizardScreen(DoesThings, Asks):
         state, glyphs = self.wizard.state, self.glyphs
         self.query_one("#strip", Line).show(words.strip(state, self._errors, glyphs))
         self.query_one("#steps", Detail).show_lines(words.rail(state, self._errors, self._summaries, glyphs))
-        if (self.wizard.running or self.doing) and not self._busy and now - self._asked_s >= POLL_S:
+        runs = self.wizard.running or bool(self.doing)
+        if (runs or self._ran) and not self._busy and now - self._asked_s >= POLL_S:
+            self._ran = runs  # once more after it ended: how it ended is on the page
             self.again(quietly=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the page has nothing for is not there."""
         if action == "turn":
             return not isinstance(self.focused, PromptInput)
-        if action in ("filter", "sort_next", "sort_reverse") and not isinstance(self.focused, GridTable):
+        if action in ("filter", "sort_next", "sort_reverse", "open_row") and not isinstance(self.focused, GridTable):
             return False
         if action == "switch_table":
             return False  # Tab goes through every part, tables among them
@@ -207,10 +212,11 @@ class WizardScreen(DoesThings, Asks):
             return
         arrived = self.page is None or self.page.id != page.id
         self._know(page)
-        with suppress(NoMatches):  # the app ends meanwhile: parts of the page are gone already
+        # One repaint, not half a page; and the app may end meanwhile: parts of the page are gone then.
+        with self.app.batch_update(), suppress(NoMatches):
             await self.view.show(page, self.doings(page), self._error)
-        if arrived:
-            self.view.begin()
+            if arrived:
+                self.view.begin()
         self.refresh_bindings()
         self.show_lines()
 
@@ -242,6 +248,7 @@ class WizardScreen(DoesThings, Asks):
         wizard = self.wizard
         if wizard is not None:
             self._asked_s = time.monotonic()
+            self._ran = self._ran or not quietly  # what was just done may have ended before it is looked at
             self.work("" if quietly else "looking", wizard.page, clears=False)
 
     # -- answers ----------------------------------------------------------------------------------------------

@@ -109,6 +109,8 @@ def onward(page: Page | None, key: str, glyphs: Glyphs) -> Parts:
     """What the next step means, or why there is none yet; `key` is the one that goes there now."""
     if page is None or not page.next.text:
         return []
+    if page.number == len(STEPS):
+        return [(f" {page.next.text}", "muted")]
     if page.next.allowed:
         return [(f" {glyphs.arrow} {key}: ", "key"), (page.next.text, "")]
     return [(f" {glyphs.bad} not further yet: ", "bad"), (page.next.text, "")]

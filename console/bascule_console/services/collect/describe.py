@@ -6,7 +6,7 @@ Power, sizes of disks, addresses of running guests and VLANs of bridges are adde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
@@ -22,8 +22,11 @@ register_namespace("live", LIVE)
 register_namespace("libosinfo", "http://libosinfo.org/xmlns/libvirt/domain/1.0")
 
 
-def describe(connection: Any, name: str) -> bytes:
-    """The document of everything on a host. Raises libvirtError."""
+def describe(connection: Any, name: str, able: Callable[[], Any]) -> bytes:
+    """The document of everything on a host. Raises libvirtError.
+
+    `able` gives a connection that may ask guests' agents, which a read-only one may not; None when this user may not.
+    """
     root = Element("libvirt")
     SubElement(root, f"{{{LIVE}}}host", name=connection.getHostname(), version=_version(connection))
     for bridge, vlan in sorted(_bridges(connection, name).items()):
@@ -31,13 +34,13 @@ def describe(connection: Any, name: str) -> bytes:
     for network in sorted(connection.listAllNetworks(), key=lambda each: str(each.name())):
         root.append(_stripped(root_of(name, network.XMLDesc(0).encode())))
     for domain in sorted(connection.listAllDomains(), key=lambda each: (each.name(), each.UUIDString())):
-        found = _domain(connection, domain, name)
+        found = _domain(connection, domain, name, able)
         if found is not None:
             root.append(found)
     return bytes(tostring(root, "utf-8", xml_declaration=True))
 
 
-def _domain(connection: Any, domain: Any, name: str) -> Element | None:
+def _domain(connection: Any, domain: Any, name: str, able: Callable[[], Any]) -> Element | None:
     """One VM; None for one that was deleted since it was listed."""
     libvirt = library()
     try:
@@ -56,7 +59,7 @@ def _domain(connection: Any, domain: Any, name: str) -> Element | None:
         if size:
             disk.set(f"{{{LIVE}}}bytes", str(size))
     if power == ON:
-        _add_addresses(element, _addresses(connection, domain, element))
+        _add_addresses(element, _addresses(connection, domain, element, able))
     return element
 
 
@@ -85,35 +88,45 @@ def _add_addresses(element: Element, found: dict[str, list[tuple[str, str]]]) ->
             SubElement(nic, f"{{{LIVE}}}address", address=address, source=source)
 
 
-def _addresses(connection: Any, domain: Any, element: Element) -> dict[str, list[tuple[str, str]]]:
+def _addresses(
+    connection: Any, domain: Any, element: Element, able: Callable[[], Any]
+) -> dict[str, list[tuple[str, str]]]:
     """MAC → (address, who says so): the guest's agent where one is connected, else leases and the host's ARP table."""
     libvirt = library()
     if connection.getType() == "TEST" and not _test_driver_can(connection, element):
         return {}
-    asked = [(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, "lease")]
-    asked.append((libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP, "arp"))
-    if any(
-        target.get("name") == _AGENT and target.get("state") == "connected"
-        for target in element.findall("devices/channel/target")
+    found = {mac: [(each, "agent") for each in told] for mac, told in _by_agent(domain, element, able).items()}
+    for source, word in (
+        (libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, "lease"),
+        (libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP, "arp"),
     ):
-        asked.insert(0, (libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, "agent"))
-    found: dict[str, list[tuple[str, str]]] = {}
-    for source, word in asked:
-        told = _told(domain, source)
-        for mac, addresses in told.items():
-            known = {address for address, _ in found.get(mac, ())}
-            if word == "agent" or not any(who == "agent" for _, who in found.get(mac, ())):
-                found.setdefault(mac, []).extend((each, word) for each in addresses if each not in known)
+        for mac, told in _told(domain, source).items():
+            listed = found.setdefault(mac, [])
+            known = {address for address, _ in listed}
+            if not any(who == "agent" for _, who in listed):
+                listed.extend((each, word) for each in told if each not in known)
     return found
 
 
-def _told(domain: Any, source: int) -> dict[str, list[str]]:
-    libvirt = library()
+def _by_agent(domain: Any, element: Element, able: Callable[[], Any]) -> dict[str, list[str]]:
+    targets = element.findall("devices/channel/target")
+    if not any(each.get("name") == _AGENT and each.get("state") == "connected" for each in targets):
+        return {}
+    libvirt, other = library(), able()
+    if other is None:
+        return {}
     try:
-        if source == libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT:
-            domain.agentSetResponseTimeout(_AGENT_S, 0)
+        domain = other.lookupByUUIDString(domain.UUIDString())
+        domain.agentSetResponseTimeout(_AGENT_S, 0)
+    except libvirt.libvirtError:
+        return {}
+    return _told(domain, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+
+
+def _told(domain: Any, source: int) -> dict[str, list[str]]:
+    try:
         told = domain.interfaceAddresses(source, 0)
-    except libvirt.libvirtError:  # not every hypervisor has every source; what is not told stays empty
+    except library().libvirtError:  # not every hypervisor has every source; what is not told stays empty
         return {}
     found: dict[str, list[str]] = {}
     for each in told.values():

@@ -13,7 +13,7 @@ _FIXES = (
     ("Name or service not known", "check the host's name"),
     ("Could not resolve hostname", "check the host's name"),
     ("No such file or directory", "is libvirtd running there? its socket: ?socket=PATH in the URI"),
-    ("Permission denied", "use a user who may; for ssh, test with: ssh HOST true"),
+    ("Permission denied", "use a user who may; for ssh a key that needs no question: ssh -o BatchMode=yes HOST true"),
     ("Host key verification failed", "accept the host's key once: ssh HOST true"),
     ("Connection refused", "is libvirtd, or sshd, running and listening there?"),
     ("certificate", "its TLS certificates: see libvirt's remote page, or use qemu+ssh"),

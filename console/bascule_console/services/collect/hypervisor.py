@@ -100,7 +100,10 @@ async def connect(uri: str, *, write: bool = False, ask: Ask | None = None) -> H
     """Open a source by its URI (`qemu+ssh://root@host/system`, `test:///node.xml`): to read only, or to `write`.
 
     Credentials come from the keyring, else from `ask`; without `ask` nobody is asked. They are kept in the keyring
-    only, and only when they were accepted. Raises SourceUnreachable, SourceRefused, UsageError for a URI that is none.
+    only, and only when they were accepted. OpenSSH asks for itself, on the terminal, and only when `ask` is
+    login.on_terminal: where an app has the terminal it gives up.
+
+    Raises SourceUnreachable, SourceRefused, UsageError for a URI that is none.
     """
     from bascule_console.services.collect.libvirt import open_libvirt
 

@@ -34,7 +34,7 @@ from bascule_console.services.collect.hypervisor import (
     SourceUnreachable,
     VmGone,
 )
-from bascule_console.services.collect.login import CONFIRM, PASSWORD, USER, Login, terminal_as_it_was
+from bascule_console.services.collect.login import CONFIRM, PASSWORD, USER, Login, on_terminal, terminal_as_it_was
 from bascule_console.services.collect.worker import Worker
 
 DRIVERS = ("qemu", "xen", "lxc", "bhyve", "ch", "vz", "vbox", "esx", "vpx", "hyperv", "test")
@@ -48,15 +48,17 @@ async def open_libvirt(uri: str, *, write: bool, ask: Ask | None) -> LibvirtHype
     name = checked(uri)
     libvirt = _ready()
     login, worker = Login(name, ask), Worker(f"libvirt {name}")
-    target = name if ask is not None or "ssh" not in urlsplit(name).scheme else _with(name, "no_tty=1")
+    quiet = urlsplit(name).scheme.endswith("+ssh") and ask is not on_terminal  # OpenSSH asks on the terminal by itself
+    target = _with(name, "no_tty=1") if quiet else name
 
-    def enter() -> Any:
-        flags = 0 if write else libvirt.VIR_CONNECT_RO
+    def enter(flags: int) -> Any:
         return libvirt.openAuth(target, [list(_kinds(libvirt)), _answer, login], flags)
 
     try:
         with terminal_as_it_was():
-            connection = await _in_time(asyncio.ensure_future(worker.do(enter)), login, name)
+            connection = await _in_time(
+                asyncio.ensure_future(worker.do(enter, 0 if write else libvirt.VIR_CONNECT_RO)), login, name
+            )
     except libvirt.libvirtError as error:
         worker.end()
         raise opening(name, error, login) from None
@@ -64,7 +66,7 @@ async def open_libvirt(uri: str, *, write: bool, ask: Ask | None) -> LibvirtHype
         worker.end()
         raise
     login.accepted()
-    opened = LibvirtHypervisor(name, connection, worker)
+    opened = LibvirtHypervisor(name, connection, worker, None if write else enter)
     await worker.do(opened.keep_alive)
     return opened
 
@@ -148,8 +150,9 @@ def _ready() -> Any:
 class LibvirtHypervisor:
     """One connection; implements hypervisor.Hypervisor."""
 
-    def __init__(self, name: str, connection: Any, worker: Worker) -> None:
+    def __init__(self, name: str, connection: Any, worker: Worker, enter: Callable[[int], Any] | None = None) -> None:
         self._name, self._connection, self._worker = name, connection, worker
+        self._enter = enter  # opens the same source again, where this connection may only read
         self._libvirt = library()
         self._pools: list[Any] = []
         self._dead = ""
@@ -173,7 +176,28 @@ class LibvirtHypervisor:
 
     async def files(self) -> list[File]:
         """One document of all domains and networks."""
-        return [(self._name, await self._do("list its VMs", describe, self._connection, self._name))]
+        return [(self._name, await self._do("list its VMs", self._described))]
+
+    def _described(self) -> bytes:
+        """With a second connection while it lasts, when agents have to be asked: libvirt wants the right to write."""
+        others: list[Any] = []
+
+        def able() -> Any:
+            if self._enter is None:
+                return self._connection
+            if not others:
+                try:
+                    others.append(self._enter(0))
+                except self._libvirt.libvirtError:
+                    others.append(None)
+            return others[0]
+
+        try:
+            return describe(self._connection, self._name, able)
+        finally:
+            for each in others:
+                if each is not None:
+                    each.close()
 
     async def power(self, uuid: str) -> str:
         """ON, OFF or GONE."""

@@ -34,6 +34,7 @@ class Login:
         self._source = source
         self._ask = ask
         self._given: dict[str, Secret] = {}
+        self._accepted: dict[str, Secret] = {}
         self.asking = False
         self.recalled = False
         self.unanswered = ""
@@ -41,6 +42,8 @@ class Login:
     def answer(self, kind: str, question: str) -> str:
         """What the source wants to know; "" when nobody tells. A CONFIRM is never kept."""
         name = self.place(kind)
+        if name in self._accepted:
+            return self._accepted[name].reveal()
         held = recall(name) if kind != CONFIRM else None
         if held is not None:
             self.recalled = True
@@ -64,9 +67,10 @@ class Login:
         return f"{kind} {self._source}"
 
     def accepted(self) -> None:
-        """They were right: keep them, where there is a keyring."""
+        """They were right: keep them, where there is a keyring, and know them while this connection lasts."""
         for name, secret in self._given.items():
             keep(name, secret)
+        self._accepted |= self._given
         self._given.clear()
 
 

@@ -22,14 +22,14 @@ from bascule_console.services.run.identity import identity
 from bascule_console.services.run.moving import Evidence, Moving, StepFailed
 from bascule_kube.kinds import VM
 
-ASK_S, POLL_S, FRESH_S = 3.0, 0.05, 2.0
+ASK_S, POLL_S, FRESH_S = 5.0, 0.05, 2.0
 
 
 class StopAct:
     """The source lets go."""
 
     async def check(self, vm: Moving) -> Evidence:
-        """It is there, and whoever answers for its addresses has its MAC."""
+        """It is there, and whoever answers for its addresses has its MAC; each place that will ask hears it now."""
         power = await vm.ends.source.power(vm.uuid)
         if power == GONE:
             raise VmGone(f"the source has no VM {vm.planned.name} any more", "", "plan build again, without it")
@@ -38,7 +38,8 @@ class StopAct:
         deadline = time.monotonic() + ASK_S
         while True:
             heard = {nic.ip: watch.heard_since(begin, nic.ip) for nic in vm.nics}
-            if power == OFF or all(heard.values()) or time.monotonic() > deadline:
+            whole = all(heard.values()) and not any(watch.deaf(nic.ip) for nic in vm.nics)
+            if power == OFF or whole or time.monotonic() > deadline:
                 break
             await asyncio.sleep(POLL_S)
         for nic in vm.nics:
@@ -49,6 +50,9 @@ class StopAct:
                 cause = f"nobody answered ARP in {ASK_S:g} s, though {vm.planned.name} is on"
                 fix = f"is its address still {nic.ip}? bascule estate import again; bascule addresses check {nic.ip}"
                 raise StepFailed(f"{nic.ip} does not answer on VLAN {nic.vlan}", cause, fix)
+            if power == ON and (deaf := watch.deaf(nic.ip)):
+                cause = f"{', '.join(deaf)} heard nobody in {ASK_S:g} s, others did: its silence would prove nothing"
+                raise StepFailed(f"{nic.ip} is not heard everywhere on VLAN {nic.vlan}", cause, "bascule trunks prove")
         return {"power": power, "heard": heard}
 
     async def apply(self, vm: Moving) -> Evidence:

@@ -78,10 +78,11 @@ async def _wire(vm: Moving, node: str, missing: Evidence) -> None:
         return
     for nic in vm.nics:
         asked = Asked("arp", nic.ip, nic.network, nic.vlan, ASK_MS)
-        macs: set[str] = set()
-        async with aclosing(vm.ends.wire.probe(places[-1], asked, ASK_S)) as batches:
-            async for seen in batches:
-                macs.update(seen.answered_by)
+        macs, deadline = set[str](), time.monotonic() + SETTLE_S
+        while not macs and time.monotonic() < deadline:
+            async with aclosing(vm.ends.wire.probe(places[-1], asked, ASK_S)) as batches:
+                async for seen in batches:
+                    macs.update(seen.answered_by)
         if macs != {nic.mac or next(iter(macs), "")}:
             cause = f"{', '.join(sorted(macs)) or 'nobody'} answered at {places[-1]}; planned is {nic.mac}"
             raise StepFailed(f"{nic.ip} does not answer as planned on VLAN {nic.vlan}", cause, "bascule trunks prove")

@@ -47,6 +47,7 @@ class Runner:
         its row and was told, and the others go on; raises UsageError, RefusedError (another run), and
         UnreachableError when cluster or source stay away: then run again goes on.
         """
+        self._stopped = False
         with locked(self.ends.journal):
             rows = {each.target: each for each in self.status()}
             chosen = self.choose(rows, wave, vms)
@@ -55,9 +56,13 @@ class Runner:
             async def one(document: Doc) -> None:
                 async with limit:
                     if not self._stopped:
-                        await self._bring(document)
+                        try:
+                            await self._bring(document)
+                        except BaseException:
+                            self._stopped = True
+                            raise
 
-            await _all(one, chosen)
+            await _all([asyncio.create_task(one(document)) for document in chosen])
         names = {each["target"] for each in chosen}
         return [each for each in self.status() if each.target in names]
 
@@ -157,21 +162,18 @@ async def _known(ends: Ends) -> dict[str, str]:
     return found | {vm.key: vm.uuid for vm in estate.vms if vm.uuid}
 
 
-async def _all(one: Any, chosen: list[Doc]) -> None:
-    """Every VM; the first fault that is not one VM's own ends what has not begun, and is raised when all have ended."""
-    tasks = [asyncio.create_task(one(document)) for document in chosen]
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for every VM, and only then raise the first fault that was not one VM's own: a VM that is down already is
+    brought to its end first."""
     try:
-        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION) if tasks else (set(), set())
-        for task in waiting:
-            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
     except asyncio.CancelledError:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         raise
-    finally:
-        results = await asyncio.gather(*tasks, return_exceptions=True)
     for fault in results:
-        if isinstance(fault, BaseException) and not isinstance(fault, asyncio.CancelledError):
+        if isinstance(fault, BaseException):
             raise fault
 
 

@@ -144,6 +144,10 @@ class Watch:
         return {mac: line.place for line in self._arp() if line.whom.ip == ip
                 for mac, at in line.heard.items() if at >= since_ns}  # fmt: skip
 
+    def deaf(self, ip: str) -> list[str]:
+        """Places that ask for a moving address and have never heard it: their silence would prove nothing."""
+        return sorted(line.place for line in self._arp() if line.whom.ip == ip and not line.heard)
+
     def main(self, ip: str) -> _Line | None:
         """The line an outage is measured on: the one that asks most often."""
         lines = [line for line in self._lines if line.whom.role == MOVING and line.whom.ip == ip]

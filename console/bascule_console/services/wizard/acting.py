@@ -17,6 +17,7 @@ from bascule_console.services import plan as plans
 from bascule_console.services.cluster import connect
 from bascule_console.services.collect.hypervisor import connect as ask_hypervisor
 from bascule_console.services.journal import Journal, journal_path
+from bascule_console.services.wizard.evidence import prove, seen
 from bascule_console.services.wizard.made import Made, live_path
 from bascule_console.services.wizard.manifests import objects, refused
 from bascule_console.services.wizard.page_run import source_of
@@ -188,6 +189,8 @@ async def sign(wizard: Wizard, target: str) -> str:
 ACTIONS: dict[str, Callable[[Wizard, str], Awaitable[str]]] = {
     "read": read,
     "look": look,
+    "prove": prove,
+    "seen": seen,
     "write": write,
     "try": attempt,
     "apply": apply,

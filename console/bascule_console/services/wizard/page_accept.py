@@ -57,15 +57,22 @@ def problems(made: Made, stand: Stand, comparing: Comparing) -> tuple[Problem, .
     from bascule.migration.acceptance import KEPT, OPEN, STOPPED
 
     found = []
+    signed = {row.target for row in stand.rows if row.state == ACCEPTED}
     for each in comparing.found:
-        for verdict, status, word in (("error", STOPPED, "stopped talking to"), ("warning", OPEN, "cannot be told of")):
+        if each.vm.target in signed:
+            continue
+        name = each.vm.name
+        for verdict, status, words in (
+            ("error", STOPPED, f"{name} no longer talks to"),
+            ("warning", OPEN, f"it cannot be told whether {name} talks as before to"),
+        ):
             lines = each.of(status)
             if lines:
-                text = f"{few([line.name for line in lines], 3)}: {word} {each.vm.name}"
+                text = f"{words} {few([line.name for line in lines], 3)}"
                 fix = "find out, and compare again; or name it as all right with the reason"
                 found.append(Problem(verdict, text, lines[0].evidence, fix, "accept.missing"))
         if not each.of(KEPT) and not each.of(STOPPED):
-            text = f"nothing shows that {each.vm.name} is talked to"
+            text = f"nothing shows that {name} is talked to"
             found.append(Problem("warning", text, "", "wait for traffic, or look at it yourself"))
     return shortened(found, "the table of who talks to it")
 

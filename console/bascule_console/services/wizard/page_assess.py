@@ -85,6 +85,9 @@ def _weight(verdict: str) -> int:
 def problems(made: Made) -> tuple[Problem, ...]:
     """Inputs that cannot be used, then errors and warnings of the checks."""
     found = faults(made, "assess")
+    if made.access is None and made.state.answers.get("assess.cluster") == "current":
+        fix = "start the wizard with --context, --kubeconfig or --lab, or answer none"
+        found.append(Problem(WARNING, "the cluster is not looked at", "none is named this time", fix, "assess.cluster"))
     if made.rejected:
         first = made.rejected[0]
         text = f"{plural(len(made.rejected), 'row')} of the flows left out"
@@ -108,7 +111,15 @@ def problems(made: Made) -> tuple[Problem, ...]:
 
 def actions(made: Made) -> tuple[Action, ...]:
     """Look at the cluster again."""
-    return (Action("look", "Look at the cluster again", "reads what it has now"),) if made.cluster else ()
+    if not made.cluster:
+        return ()
+    text = "asks every node for every VLAN of its Networks, and takes that as the trunk proofs; changes nothing"
+    asked = "asks on each VLAN, by ARP from a node, who has the VMs' addresses; changes nothing"
+    return (
+        Action("look", "Look at the cluster again", "reads what it has now"),
+        Action("prove", "Prove the trunks now", text),
+        Action("seen", "Ask for the addresses now", asked),
+    )
 
 
 def summary(made: Made) -> str:

@@ -62,15 +62,19 @@ def facts(made: Made, stand: Stand, running: Running) -> tuple[Table, ...]:
     ]
     first = _first(made, stand)
     steps = steps_of(first, made.plan.options.namespace) if first and made.plan else []
-    called = first.name if first else "each VM"
+    called = first.name if first else ""
     columns = ("wave", "vm", "state", "at step", "since", "away", "why", "what next")
+    plan = f", by {stand.where}" if stand.where else ""
+    what = ("step", "does", "is sure when", "back")
+    done = [(each.id, each.apply, each.verify, each.revert) for each in steps]
+    empty = "nothing yet in this session; all that was ever done: bascule journal list"
+    found = (
+        table("vms", f"Where each VM stands{plan}", columns, rows, "no VM is in a wave"),
+        table("news", "What happened, newest first", ("news",), [(line,) for line in reversed(running.lines)], empty),
+    )
     return (
-        table("vms", "Where each VM stands", columns, rows, "no VM is in a wave"),
-        table("news", "What happened, newest first", ("news",), [(line,) for line in reversed(running.lines)],
-              "nothing yet in this session; all that was ever done: bascule journal list"),
-        table("steps", f"What is done to {called}, and how it is taken back", ("step", "does", "is sure when", "back"),
-              [(each.id, each.apply, each.verify, each.revert) for each in steps]),
-    )  # fmt: skip
+        (*found, table("steps", f"What is done to {called}, and how it is taken back", what, done)) if done else found
+    )
 
 
 def _first(made: Made, stand: Stand) -> VmPlan | None:

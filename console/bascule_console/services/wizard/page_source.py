@@ -112,7 +112,8 @@ def gate(made: Made) -> Gate:
     """There has to be a VM to move."""
     if made.estate is None:
         broken = next((each.error.message for each in made.faults if each.step == "source"), "")
-        return Gate(False, broken or "name a file or a hypervisor first")
+        silent = next((error.message for error in made.unread.values() if error), "")
+        return Gate(False, broken or silent or "name a file or a hypervisor first")
     if not any(vm.movable for vm in made.estate.vms):
         return Gate(False, "no VM to move was read: templates and placeholders stay where they are")
     return Gate(True, "check what was read")

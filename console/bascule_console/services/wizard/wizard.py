@@ -188,6 +188,10 @@ class Wizard:
             self.work.pause()
         await self.work.ended()
 
+    def take(self, name: str, value: str) -> None:
+        """Give an answer that an action found."""
+        self._keep(machine.answered(self.state, name, value))
+
     async def loaded(self, made: Made) -> Loaded:
         """The plan that is run: the directory that was written, as people edited it, else the one that was kept."""
         return await asyncio.to_thread(self._standing.loaded, self._directory(made))
