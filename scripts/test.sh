@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One pytest run for each tier; each tier's line at the end says what ran and what was skipped, and why.
-# Three lanes side by side (the console and the lab's API wait more than they compute), then the lab alone: its guests
-# want both cores.
+# Lanes side by side (the console and the lab's API wait more than they compute, so the console's tests run as two
+# halves), then the lab alone: its guests want both cores.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 select='not long'
@@ -17,6 +17,8 @@ tier() {
   else
     local where=("tests/$name")
     [ "$name" = api ] && where=(tests/lab/api)
+    [ "$name" = console ] && where=(tests/console/test_[a-r]*.py)
+    [ "$name" = screens ] && where=(tests/console/test_[s-z]*.py)
     [ "$name" = lab ] && where=(tests/lab --ignore=tests/lab/api)
     command=(.venv/bin/python -m pytest -q "${where[@]}" -m "$select" --durations=3)
   fi
@@ -33,6 +35,7 @@ lane() {
 
 lane core kube agent kernel &
 lane console &
+lane screens &
 lane api &
 wait
 lane lab
@@ -42,7 +45,7 @@ passed=0
 broken=0
 skipped=0
 lines=()
-for name in core kube agent console api lab kernel; do
+for name in core kube agent console screens api lab kernel; do
   echo
   echo "== tier $name"
   cat "$logs/$name"

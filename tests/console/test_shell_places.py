@@ -53,7 +53,10 @@ async def test_every_place_opens_by_its_name_and_goes_back(scene: Any) -> None:
         crumbs = str(screen_of(app).query_one("#crumbs", Line).render())
         assert crumbs.startswith(" … › Flows › Moves › Journal › Wizard")
         for mode in reversed(MODES[:-1]):
+            at = app.current_mode
             await pilot.press("escape")
+            if app.current_mode == at == "wizard":  # the first leaves the answer under the cursor
+                await pilot.press("escape")
             assert app.current_mode == mode.id
         await pilot.press("escape")
         assert app.current_mode == "live"

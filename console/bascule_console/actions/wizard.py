@@ -34,7 +34,7 @@ ACTIONS: tuple[Action, ...] = (
         scope=HERE,
         danger=True,
         confirm="Change {name}?",
-        verb="bascule plan run",
+        verb="bascule plan run --source URI",
         footer=False,
         needs=(PATCH, VMS),
     ),

@@ -250,6 +250,7 @@ class Fields(Vertical):
         border: none; height: 1; padding: 0 1 !important; background: $panel; color: $foreground; width: 1fr;
     }
     Fields Input:focus, Fields Choose:focus { background: $cursor-blurred; color: $cursor-blurred-ink; }
+    Fields Input:focus > .input--placeholder, Fields Input:focus > .input--suggestion { color: $cursor-blurred-ink; }
     Fields Input > .input--placeholder, Fields Input > .input--suggestion { color: $muted; }
     Fields .under { height: auto; padding: 0 0 0 2; color: $muted; }
     """
