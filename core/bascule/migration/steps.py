@@ -40,8 +40,8 @@ def steps_of(vm: VmPlan, namespace: str) -> list[Step]:
             "policy",
             "its policies are staged or enforced",
             f"labels {labels}",
-            "what-if on its recorded flows breaks none",
-            "take the labels away",
+            f"the template of {target} has them",
+            "nothing: the labels go with the VirtualMachine",
         ),
         Step(
             "create", f"no VirtualMachine {target}", f"VirtualMachine {target}, halted", "it is accepted", "delete it"
