@@ -33,7 +33,8 @@ lane() {
   for name in "$@"; do tier "$name"; done
 }
 
-lane core kube agent kernel &
+lane core kube &
+lane agent kernel &
 lane console &
 lane screens &
 lane api &

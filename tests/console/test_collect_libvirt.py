@@ -148,7 +148,11 @@ async def test_power_is_told_and_changed(tmp_path: Path) -> None:
         raw(source).lookupByUUIDString(WEB).suspend()
         assert await source.power(WEB) == ON, "a paused VM still has its address"
         await source.start(WEB)
-        assert raw(source).lookupByUUIDString(WEB).state()[0] == libvirt.VIR_DOMAIN_RUNNING
+        domain = raw(source).lookupByUUIDString(WEB)
+        assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+        for on in (True, False):
+            assert await source.autostart(WEB, on) is on and bool(domain.autostart()) is on
+            assert await source.autostart(WEB) is on
     finally:
         await source.close()
 

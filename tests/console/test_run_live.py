@@ -57,9 +57,12 @@ async def test_a_wave_is_brought_over_and_recorded(bed: Bed) -> None:
 
 
 async def test_a_rollback_hands_the_address_back_and_it_can_be_tried_again(bed: Bed) -> None:
+    bed.truth.autostart.add(uuid_of("web-1"))
     await bed.runner().run()
+    assert bed.truth.autostart == set(), "a boot of the old host would bring a second one"
     row = await bed.runner().rollback("web-1")
     assert (row.state, bed.truth.power[uuid_of("web-1")]) == ("rolled back", ON)
+    assert bed.truth.autostart == {uuid_of("web-1")}
     assert "web-1" not in bed.truth.running and bed.truth.filled == {}
     with pytest.raises(NotFound):
         await bed.cluster.get(VM, "web-1", "vms")

@@ -50,6 +50,7 @@ class Truth:
 
     power: dict[str, str] = field(default_factory=dict)
     running: dict[str, str] = field(default_factory=dict)
+    autostart: set[str] = field(default_factory=set)
     filled: dict[str, bytes] = field(default_factory=dict)
     prepared: dict[str, int] = field(default_factory=dict)
     intruder: dict[str, str] = field(default_factory=dict)
@@ -107,6 +108,12 @@ class Source:
         self._truth.power[uuid] = ON
         for name in NAMES:
             self._truth.speakers(address(name)[1])
+
+    async def autostart(self, uuid: str, on: bool | None = None) -> bool:
+        self._here(uuid)
+        if on is not None:
+            (self._truth.autostart.add if on else self._truth.autostart.discard)(uuid)
+        return uuid in self._truth.autostart
 
     async def disks(self, uuid: str) -> list[SourceDisk]:
         self._here(uuid)

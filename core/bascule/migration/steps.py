@@ -49,9 +49,9 @@ def steps_of(vm: VmPlan, namespace: str) -> list[Step]:
         Step(
             "stop",
             f"{who} answers, and only the source does",
-            f"shut {vm.name} down on the old side",
+            f"shut {vm.name} down on the old side, its autostart off",
             f"{who} is silent",
-            f"start {vm.name} on the old side",
+            f"start {vm.name} on the old side, its autostart as it was",
         ),
         Step(
             "disks", "the source is off", f"copy the disks of {vm.name}", "sizes and checks agree", "delete the copies"

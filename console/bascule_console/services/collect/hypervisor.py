@@ -80,6 +80,10 @@ class Hypervisor(Protocol):
         """Start it; one that runs already is left alone. Raises VmGone."""
         ...
 
+    async def autostart(self, uuid: str, on: bool | None = None) -> bool:
+        """Whether it starts with its host; with `on` it does, or does not, from now on. Raises VmGone."""
+        ...
+
     async def disks(self, uuid: str) -> list[SourceDisk]:
         """Its disks in their order, without CD-ROMs and floppies. Raises VmGone."""
         ...

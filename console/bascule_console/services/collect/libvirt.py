@@ -267,6 +267,24 @@ class LibvirtHypervisor:
 
         await self._do("start a VM", begin)
 
+    async def autostart(self, uuid: str, on: bool | None = None) -> bool:
+        """Its autostart, as it is or from now on."""
+
+        def settle() -> bool:
+            domain = self._domain(uuid)
+            try:
+                now = bool(domain.autostart())
+            except self._libvirt.libvirtError as error:
+                if error.get_error_code() != self._libvirt.VIR_ERR_NO_SUPPORT:
+                    raise
+                return False  # a driver that has no such thing
+            if on is None or on == now:
+                return now
+            domain.setAutostart(int(on))
+            return on
+
+        return await self._do("settle a VM's autostart", settle)
+
     async def disks(self, uuid: str) -> list[SourceDisk]:
         """Its disks."""
         return await self._do("tell a VM's disks", lambda: volumes.disks(self._connection, self._domain(uuid)))

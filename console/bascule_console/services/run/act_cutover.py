@@ -53,10 +53,11 @@ class StopAct:
             if power == ON and (deaf := watch.deaf(nic.ip)):
                 cause = f"{', '.join(deaf)} heard nobody in {ASK_S:g} s, others did: its silence would prove nothing"
                 raise StepFailed(f"{nic.ip} is not heard everywhere on VLAN {nic.vlan}", cause, "bascule trunks prove")
-        return {"power": power, "heard": heard}
+        return {"power": power, "heard": heard, "autostart": await vm.ends.source.autostart(vm.uuid)}
 
     async def apply(self, vm: Moving) -> Evidence:
-        """Shut it down; its guest is asked first."""
+        """Shut it down, its guest is asked first; nor may a boot of its host start it beside the target."""
+        await vm.ends.source.autostart(vm.uuid, False)
         return {"how": await vm.ends.source.shut_down(vm.uuid, vm.ends.limits.shut_down)}
 
     async def verify(self, vm: Moving) -> Evidence:
@@ -70,12 +71,15 @@ class StopAct:
 
     async def revert(self, vm: Moving) -> Evidence:
         """Start it again, once the target cannot speak any more, and hear its address from its old MAC."""
-        if last_evidence(vm.deeds, "stop", CHECK).get("power") == OFF:
-            return {"note": "it was off before"}
+        was = last_evidence(vm.deeds, "stop", CHECK)
         power = await vm.ends.source.power(vm.uuid)
-        if power == GONE:
+        if power == GONE and was.get("power") != OFF:
             raise VmGone(f"the source has no VM {vm.planned.name} any more", "nothing can be given back",
                          "restore it on the old side, then roll back again")  # fmt: skip
+        if was.get("autostart") and power != GONE:
+            await vm.ends.source.autostart(vm.uuid, True)
+        if was.get("power") == OFF:
+            return {"note": "it was off before"}
         await _target_cannot_speak(vm)
         watch = await vm.listen()
         if power == OFF:
