@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's load, which no test may fail for (DESIGN section 8).
+settings.register_profile("bascule", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bascule")
 
 pytest_plugins = ["tests_lab"]
 
