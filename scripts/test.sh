@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One pytest run for each tier; each tier's line at the end says what ran and what was skipped, and why.
-# Lanes side by side (the console and the lab's API wait more than they compute, so the console's tests run as two
-# halves), then the lab alone: its guests want both cores.
+# Lanes side by side (the console and the lab's API wait more than they compute, so the console's tests run as three
+# tiers), then the lab alone: its guests want both cores.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 select='not long'
@@ -18,7 +18,8 @@ tier() {
     local where=("tests/$name")
     [ "$name" = api ] && where=(tests/lab/api)
     [ "$name" = console ] && where=(tests/console/test_[a-r]*.py)
-    [ "$name" = screens ] && where=(tests/console/test_[s-z]*.py)
+    [ "$name" = shell ] && where=(tests/console/test_s*.py)
+    [ "$name" = screens ] && where=(tests/console/test_[t-z]*.py)
     [ "$name" = lab ] && where=(tests/lab --ignore=tests/lab/api)
     command=(.venv/bin/python -m pytest -q "${where[@]}" -m "$select" --durations=3)
   fi
@@ -36,6 +37,7 @@ lane() {
 lane core kube &
 lane agent kernel &
 lane console &
+lane shell &
 lane screens &
 lane api &
 wait
@@ -46,7 +48,7 @@ passed=0
 broken=0
 skipped=0
 lines=()
-for name in core kube agent console screens api lab kernel; do
+for name in core kube agent console shell screens api lab kernel; do
   echo
   echo "== tier $name"
   cat "$logs/$name"
