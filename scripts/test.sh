@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 select='not long'
 limit=40m
-[ "${1:-}" = --long ] && select='long or not long' && limit=10h
+[ "${1:-}" = --long ] && select='long or not long' && limit=10h && export BASCULE_LONG=1
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
@@ -35,11 +35,11 @@ lane() {
 }
 
 lane core kube &
-lane agent kernel &
+lane agent &
 lane console &
 lane shell &
 lane screens &
-lane api &
+lane api kernel &
 wait
 lane lab
 

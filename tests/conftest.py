@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes is the machine's load, which no test may fail for (DESIGN section 8).
-settings.register_profile("bascule", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = 200 if os.environ.get("BASCULE_LONG") else 40
+settings.register_profile("bascule", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bascule")
 
 pytest_plugins = ["tests_lab"]

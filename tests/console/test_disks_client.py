@@ -218,7 +218,8 @@ async def cut(storage: Storage, when: Callable[[int, bool], bool]) -> asyncio.Se
 async def test_a_connection_that_breaks_half_way(storage: Storage) -> None:
     await Disks(storage.cluster).prepare("vms", "a", 8 * MIB)
     async with await cut(storage, lambda sent, _: sent > 2 * MIB):
-        with pytest.raises(DiskError, match="cut off after") as caught:
+        # which of the two depends on how much the kernel's buffers had taken when the connection broke
+        with pytest.raises(DiskError, match="cut off after|gave no answer") as caught:
             await Disks(storage.cluster).upload("vms", "a", pieces(bytes(8 * MIB)), 8 * MIB)
         explains(caught.value, storage)
     for _ in range(100):
