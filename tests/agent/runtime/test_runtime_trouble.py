@@ -66,8 +66,12 @@ async def test_what_is_wrong_with_one_network_or_port_stays_there_and_is_told(ri
     failed = await kit.until(lambda: reason("PortFailed"))
     assert "foreign0" in failed["message"] and "web-1" in failed["message"]
     assert kit.host_link()["master"] == "foreign0", "another owner's port was touched"
-    reasons = {e["reason"] for e in await rig.cluster.list(EVENT)}
-    assert {"TrunkMissing", "PortFailed", "PodContract"} <= reasons
+
+    async def told() -> bool:
+        reasons = {e["reason"] for e in await rig.cluster.list(EVENT)}
+        return {"TrunkMissing", "PortFailed", "PodContract"} <= reasons
+
+    await kit.until(told)
     with Netlink(kit.NODE_NS) as node:
         node.set(node.link("h6host0").index, master=0)
     assert (await kit.until(lambda: reason("Ready")))["status"] == "True"
