@@ -227,12 +227,12 @@ def undo(terminal: Console) -> None:
     terminal.see("Undo record 3")
     terminal.apply()
     until("the NIC is gone", lambda: nics() == ["vms/vlan-100"])
-    terminal.see("undone by #4")
+    terminal.see("by #4")
     terminal.press("j", "u")
     terminal.see("Undo record 2")
     terminal.apply()
     until("the edit is gone", lambda: vlans() == [300])
-    terminal.see("undone by #5")
+    terminal.see("by #5")
 
 
 def delete(terminal: Console) -> None:

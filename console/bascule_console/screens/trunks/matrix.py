@@ -116,7 +116,7 @@ class MatrixTable(GridTable[VlanLine]):
         def tone(line: VlanLine) -> str:
             return TONES.get(verdict(line), "muted")
 
-        return Column(node, node.upper(), self._width(), text, text, tone=tone)
+        return Column(node, node, self._width(), text, text, tone=tone)
 
     def _base(self, on_cursor: bool) -> Style:
         return self.rich_style  # the row is not filled: the cursor is one cell
