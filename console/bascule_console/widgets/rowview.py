@@ -154,6 +154,8 @@ class RowView(Generic[R]):
         self.frozen = frozen
         self._mark = (self.source.intake, self.source.lost)
         self._version = -1
+        if frozen:  # what came since the last tick is held too: it must not turn up when somebody filters or sorts
+            self._reorder()
 
     def newer(self) -> int:
         """Rows that arrived or changed since the freeze."""
