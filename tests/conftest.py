@@ -8,6 +8,8 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+# As the console has it (services/agents.py): here the agents' servers import grpc before it.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 # How long an example takes is the machine's load, which no test may fail for (DESIGN section 8).
 EXAMPLES = 200 if os.environ.get("BASCULE_LONG") else 40
 settings.register_profile("bascule", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests_clock import StoppedClock
+from tests_keyring import memory as memory
 from tests_verbs import verb
 from textual._context import active_app
 

@@ -9,13 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keyring
 import pytest
-from keyring.backend import KeyringBackend
+from tests_keyring import Memory
 
 from bascule.errors import RefusedError, UnreachableError, UsageError
 from bascule.estate.load import load
@@ -70,30 +68,6 @@ NODE = """<node>{auth}
 </node>"""
 AUTH = '<auth><user password="right">anna</user></auth>'
 Out = pytest.CaptureFixture[str]
-
-
-class Memory(KeyringBackend):
-    """A real keyring backend over a dict."""
-
-    priority = 5  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.held.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.held[service, username] = password
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    before, backend = keyring.get_keyring(), Memory()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
 
 
 @pytest.fixture(autouse=True)

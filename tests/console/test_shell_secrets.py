@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import getpass
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
 import pytest
-from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
+from tests_keyring import Memory
 
 from bascule_console.services import secrets
 from bascule_console.services.credentials import Access, settle
@@ -22,30 +21,6 @@ contexts: [{{name: prod, context: {{cluster: c, user: u}}}}]
 clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
 users: [{{name: u, user: {user}}}]
 """
-
-
-class Memory(KeyringBackend):
-    """A real keyring backend over a dict."""
-
-    priority = 5  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.held.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.held[service, username] = password
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    before, backend = keyring.get_keyring(), Memory()
-    keyring.set_keyring(backend)
-    yield backend
-    keyring.set_keyring(before)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ who is at the other end.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from bascule.flows.names import PortId
     from bascule.flows.store import Batch
 
+# Read when grpc is imported. A library that forks (libvirt, for ssh) would have gRPC write on the screen at each fork;
+# nothing here forks to go on with gRPC in the child.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 CALL_TIMEOUT_S = 5.0
 HISTORY_TIMEOUT_S = 120.0  # a day of a busy node is a quarter of a gigabyte to look through
 MAX_MESSAGE = 64 << 20

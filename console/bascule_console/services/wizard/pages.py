@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from bascule.migration.wizard import number
-from bascule.migration.wizard_page import Gate, Page
+from bascule.migration.wizard_page import Action, Field, Gate, Page, Problem, Table
 from bascule.migration.wizard_words import WORDS
 from bascule_console.services.apply import Plan as Rehearsed
 from bascule_console.services.wizard import (
@@ -39,6 +40,9 @@ class Around:
     stand: Stand = field(default_factory=Stand)
 
 
+_Make = Callable[[Page, Made, Around], Page]
+
+
 def page_of(step: str, made: Made, around: Around) -> Page:
     """The page of a step."""
     words = WORDS[step]
@@ -48,72 +52,31 @@ def page_of(step: str, made: Made, around: Around) -> Page:
     return _PAGES[step](bare, made, around)
 
 
-def _source(page: Page, made: Made, around: Around) -> Page:
-    return replace(
-        page,
-        summary=page_source.summary(made),
-        facts=page_source.facts(made),
-        fields=page_source.fields(made),
-        problems=page_source.problems(made),
-        actions=page_source.actions(made),
-        next=page_source.gate(made),
-    )
+class _Answered(Protocol):
+    """A module whose page comes from the answers alone."""
+
+    def summary(self, made: Made) -> str: ...
+    def facts(self, made: Made) -> tuple[Table, ...]: ...
+    def fields(self, made: Made) -> tuple[Field, ...]: ...
+    def problems(self, made: Made) -> tuple[Problem, ...]: ...
+    def gate(self, made: Made) -> Gate: ...
 
 
-def _assess(page: Page, made: Made, around: Around) -> Page:
-    return replace(
-        page,
-        summary=page_assess.summary(made),
-        facts=page_assess.facts(made),
-        fields=page_assess.fields(made),
-        problems=page_assess.problems(made),
-        actions=page_assess.actions(made),
-        next=page_assess.gate(made),
-    )
+def _answered(of: _Answered, actions: Callable[[Made], tuple[Action, ...]] = lambda made: ()) -> _Make:
+    """How such a page is made; `actions` are what may be done on it."""
 
+    def make(page: Page, made: Made, around: Around) -> Page:
+        return replace(
+            page,
+            summary=of.summary(made),
+            facts=of.facts(made),
+            fields=of.fields(made),
+            problems=of.problems(made),
+            actions=actions(made),
+            next=of.gate(made),
+        )
 
-def _networks(page: Page, made: Made, around: Around) -> Page:
-    return replace(
-        page,
-        summary=page_networks.summary(made),
-        facts=page_networks.facts(made),
-        fields=page_networks.fields(made),
-        problems=page_networks.problems(made),
-        next=page_networks.gate(made),
-    )
-
-
-def _identity(page: Page, made: Made, around: Around) -> Page:
-    return replace(
-        page,
-        summary=page_identity.summary(made),
-        facts=page_identity.facts(made),
-        fields=page_identity.fields(made),
-        problems=page_identity.problems(made),
-        next=page_identity.gate(made),
-    )
-
-
-def _policies(page: Page, made: Made, around: Around) -> Page:
-    return replace(
-        page,
-        summary=page_policies.summary(made),
-        facts=page_policies.facts(made),
-        fields=page_policies.fields(made),
-        problems=page_policies.problems(made),
-        next=page_policies.gate(made),
-    )
-
-
-def _waves(page: Page, made: Made, around: Around) -> Page:
-    return replace(
-        page,
-        summary=page_waves.summary(made),
-        facts=page_waves.facts(made),
-        fields=page_waves.fields(made),
-        problems=page_waves.problems(made),
-        next=page_waves.gate(made),
-    )
+    return make
 
 
 def _review(page: Page, made: Made, around: Around) -> Page:
@@ -157,13 +120,13 @@ def _accept(page: Page, made: Made, around: Around) -> Page:
     )
 
 
-_PAGES: dict[str, Callable[[Page, Made, Around], Page]] = {
-    "source": _source,
-    "assess": _assess,
-    "networks": _networks,
-    "identity": _identity,
-    "policies": _policies,
-    "waves": _waves,
+_PAGES: dict[str, _Make] = {
+    "source": _answered(page_source, page_source.actions),
+    "assess": _answered(page_assess, page_assess.actions),
+    "networks": _answered(page_networks),
+    "identity": _answered(page_identity),
+    "policies": _answered(page_policies),
+    "waves": _answered(page_waves),
     "review": _review,
     "run": _run,
     "accept": _accept,
