@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
 from bascule.migration.wizard_page import Table
+from bascule_console.screens.wizard.kept import Kept
 from bascule_console.screens.wizard.words import VERDICT_TONES
 from bascule_console.widgets.columns import Column, cells
 from bascule_console.widgets.glyphs import Glyphs
@@ -17,42 +19,22 @@ LEAST, MOST = 14, 90
 MEASURED = 500
 
 
-class Rows:
+class Rows(Kept[Row]):
     """The rows of one table; known by their first cell, the second of the same by its number too."""
-
-    lost = 0
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.intake = 0
-        self._rows: dict[Hashable, Row] = {}
 
     def put(self, rows: Sequence[Row]) -> None:
         """Take these rows in place of the ones before."""
-        met: dict[str, int] = {}
-        fresh: dict[Hashable, Row] = {}
+        met: Counter[str] = Counter()
+        keyed: list[tuple[Hashable, Row]] = []
         for row in rows:
             name = row[0] if row else ""
-            met[name] = met.get(name, 0) + 1
-            key = (name, met[name])
-            before = self._rows.get(key)
-            fresh[key] = before if before is not None and before == row else row
-        if list(fresh.items()) != list(self._rows.items()):
-            self._rows = fresh
-            self.version += 1
-            self.intake += 1
-
-    def rows(self) -> Mapping[Hashable, Row]:
-        """All of them."""
-        return self._rows
+            met[name] += 1
+            keyed.append(((name, met[name]), row))
+        self.keep(keyed)
 
     def searchable(self, row: Row) -> str:
         """Every cell."""
         return " ".join(row)
-
-    def labels(self, _row: Row) -> Mapping[str, str]:
-        """Rows of a page have none."""
-        return {}
 
 
 class FactsTable(TableBlock[Row]):

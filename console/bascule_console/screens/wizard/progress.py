@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 
 from bascule.migration import machine, run
 from bascule.migration.wizard_page import Progress
+from bascule_console.screens.wizard.kept import Kept
 from bascule_console.widgets.columns import Column
 from bascule_console.widgets.glyphs import Glyphs
 from bascule_console.widgets.lines import Parts
@@ -27,38 +28,16 @@ TONES = {
 }
 
 
-class Runs:
+class Runs(Kept[Progress]):
     """The rows, by VM."""
-
-    lost = 0
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.intake = 0
-        self._rows: dict[Hashable, Progress] = {}
 
     def put(self, rows: Sequence[Progress]) -> None:
         """Take these in place of the ones before."""
-        fresh: dict[Hashable, Progress] = {}
-        for row in rows:
-            before = self._rows.get(row.vm)
-            fresh[row.vm] = before if before is not None and before == row else row
-        if [*fresh.items()] != [*self._rows.items()]:
-            self._rows = fresh
-            self.version += 1
-            self.intake += 1
-
-    def rows(self) -> Mapping[Hashable, Progress]:
-        """All of them."""
-        return self._rows
+        self.keep((row.vm, row) for row in rows)
 
     def searchable(self, row: Progress) -> str:
         """Everything that stands there."""
         return f"{row.vm} {row.wave} {row.state} {row.step} {row.evidence}"
-
-    def labels(self, _row: Progress) -> Mapping[str, str]:
-        """None."""
-        return {}
 
 
 class ProgressBlock(TableBlock[Progress]):
