@@ -29,6 +29,7 @@ from bascule_console.widgets.glyphs import glyphs
 from bascule_console.widgets.history import History
 from bascule_console.widgets.keyturns import KeyTurns
 from bascule_console.widgets.plainbar import PlainBar
+from bascule_console.widgets.terminal import TerminalDriver
 from bascule_console.widgets.theme import START_THEME, load, theme_names
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class BasculeApp(App[None]):
         ascii_only: bool = False,
         theme: str = START_THEME,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=TerminalDriver)
         self.store = store
         self.session = session
         self.guard = Guard(read_only, protected, unasked=session is None)

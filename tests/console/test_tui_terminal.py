@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -90,6 +93,31 @@ async def test_a_signal_gives_the_terminal_back(live: Any, tmux: Tmux, ending: s
     (child,) = subprocess.run(["pgrep", "-P", str(shell)], capture_output=True, text=True).stdout.split()
     subprocess.run(["kill", f"-{ending}", child], check=True)
     await tmux.until(f"ended with {128 + {'TERM': 15, 'HUP': 1}[ending]}")
+
+
+def hang_up(command: list[str], words: str) -> int:
+    """Run a program on a terminal that is nobody's controlling one, so that its end sends no signal; close the terminal
+    once the words were written. The exit code."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (30, 100))
+    program = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = b""
+    try:
+        while words.encode() not in shown:
+            assert select.select([ours], [], [], 30)[0], f"{words!r} did not come up: {shown[-2000:]!r}"
+            shown += os.read(ours, 65536)
+        os.close(ours)
+        return program.wait(30)
+    finally:
+        program.kill()
+        program.wait()
+
+
+async def test_a_terminal_that_goes_without_a_signal_ends_it(live: Any) -> None:
+    await live.start(nodes=1)
+    command = [sys.executable, "-c", MAIN, "--kubeconfig", str(live.kubeconfig)]
+    assert await asyncio.to_thread(hang_up, command, "VirtualMachine") == 129
 
 
 @pytest.mark.parametrize("verb", [(), ("tui",), ("demo",)])

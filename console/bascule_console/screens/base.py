@@ -178,6 +178,8 @@ class BasculeScreen(Screen[None]):
 
     def tick(self) -> None:
         """Take in what changed since the last tick."""
+        if not self.is_running:  # closing: the widgets have gone, and a tick was still owed
+            return
         changed = self._changes.take()
         if RIGHTS in changed:
             self.refresh_bindings()
