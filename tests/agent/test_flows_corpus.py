@@ -237,7 +237,7 @@ def test_a_link_past_the_end_of_the_totals_is_counted_as_any(tmp_path: Path):
     root = tmp_path / "bpf"
     mount_bpffs(root)
     try:
-        with ensure(layout.SOURCE, root, layout.defines() | {"TOTAL_LINKS": LO}, layout.LAYOUT) as small:
+        with ensure(layout.SOURCE, root, layout.defines() | {"NEAR_LINKS": LO}, layout.LAYOUT) as small:
             for _ in range(3):
                 raw.test_run(small.programs["port_in"], ether(ipv4(UDP)))
             drained = swap_and_drain(small, 0.0)

@@ -9,12 +9,13 @@ import sys
 import threading
 
 import pytest
-from tests.agent.conftest import Bed
+from tests.agent.conftest import Bed, Node
 
-from bascule_agent.bpf import raw
+from bascule_agent.bpf import raw, tcx
 from bascule_agent.bpf.layout import PortState
 from bascule_agent.netlink import LinkEvent, Monitor, NetlinkError
 from bascule_agent.ports import PortError
+from bascule_agent.ports.hooks import PROGRAMS, Hooks
 
 pytestmark = pytest.mark.root
 MAC, IP = "52:54:00:00:6e:b0", "10.110.0.80"
@@ -50,8 +51,11 @@ def test_a_port_that_was_up_goes_down_before_it_is_policed(plugged):
     assert (flags["learning"], flags["locked"]) == (1, 0)
 
 
+RETURNS = b"\xb7\x00\x00\x00\x00\x00\x00\x00\x95\x00\x00\x00\x00\x00\x00\x00"
+
+
 def test_on_failure_it_stays_down_and_says_why(plugged):
-    fd = raw.prog_load(b"\xb7\x00\x00\x00\x00\x00\x00\x00\x95\x00\x00\x00\x00\x00\x00\x00", "theirs")
+    fd = raw.prog_load(RETURNS, "theirs")
     plugged.node.netlink.attach_bpf(plugged.ifindex, "egress", fd, "theirs")
     with pytest.raises(PortError, match="hv-ord .* stays down; cause: .*another owner's filter: theirs"):
         plugged.node.ports.bring_up(plugged.spec(), plugged.node.bridge(110))
@@ -115,10 +119,43 @@ def test_a_port_whose_link_is_gone_is_forgotten(bed: Bed, plugged):
     bed.guests.pop("gone")
 
 
+def test_another_owners_program_on_tcx_is_refused_and_stays(plugged):
+    node, fd = plugged.node, raw.prog_load(RETURNS, "theirs")
+    if not node.netlink.inside(tcx.there):
+        pytest.skip("this kernel has no tcx")
+    node.netlink.inside(lambda: tcx.put(plugged.ifindex, "egress", fd))
+    with pytest.raises(PortError, match="stays down; cause: .*another owner's program: theirs"):
+        node.ports.bring_up(plugged.spec(), node.bridge(110))
+    node.ports.take_down(plugged.ifindex)
+    assert Hooks(node.netlink).ids(plugged.ifindex, "egress") == [raw.prog_info(fd).id]
+    assert Hooks(node.netlink).ids(plugged.ifindex, "ingress") == []
+
+
+def test_what_an_agent_without_tcx_attached_is_taken_over(plugged):
+    node, hooks = plugged.node, Hooks(plugged.node.netlink)
+    for side, name in PROGRAMS.items():
+        node.netlink.attach_bpf(plugged.ifindex, side, raw.prog_load(RETURNS, name), name)
+    node.ports.bring_up(plugged.spec(), node.bridge(110))
+    ours = {side: [node.objects.program_id(name)] for side, name in PROGRAMS.items()}
+    assert {side: hooks.ids(plugged.ifindex, side) for side in PROGRAMS} == ours
+    node.ports.bring_up(plugged.spec(), node.bridge(110))  # again: nothing is doubled
+    assert {side: hooks.ids(plugged.ifindex, side) for side in PROGRAMS} == ours
+    node.ports.take_down(plugged.ifindex)
+    assert [hooks.ids(plugged.ifindex, side) for side in PROGRAMS] == [[], []]
+
+
+def running(node: Node) -> dict[tuple[int, str], list[int]]:
+    """The programs on both sides of every port."""
+    hooks = Hooks(node.netlink)
+    found = {(port, side): hooks.ids(port, side) for port in node.ports.state() for side in ("ingress", "egress")}
+    assert all(len(ids) == 1 for ids in found.values())
+    return found
+
+
 def test_a_restarted_agent_adopts_ports_and_changes_nothing(bed: Bed, vms):
     """The second agent is another process; frames flow meanwhile, and no filter gets another program."""
     node, a1, a2 = bed.nodes[0], vms["a1"], vms["a2"]
-    before = [(node.netlink.filters(p, "ingress"), node.netlink.filters(p, "egress")) for p in node.ports.state()]
+    before = running(node)
     code = (
         "import sys; from pathlib import Path\n"
         "from bascule_agent.bpf import layout; from bascule_agent.bpf.objects import ensure\n"
@@ -136,15 +173,14 @@ def test_a_restarted_agent_adopts_ports_and_changes_nothing(bed: Bed, vms):
     pings.join()
     here = sorted((vm.ifindex, vm.mac) for vm in vms.values() if vm.node is node)
     assert out == [f"{ifindex} {mac} []" for ifindex, mac in here]
-    after = [(node.netlink.filters(p, "ingress"), node.netlink.filters(p, "egress")) for p in node.ports.state()]
-    assert before == after and answered == [50]
+    assert running(node) == before and answered == [50]
 
 
 def test_adoption_names_what_is_wrong(bed: Bed, plugged):
     node = plugged.node
     node.ports.bring_up(plugged.spec(), node.bridge(110))
     node.netlink.set(plugged.ifindex, up=False)
-    node.netlink.detach_bpf(plugged.ifindex, "egress", "port_out")
+    Hooks(node.netlink).detach(plugged.ifindex, "egress")
     node.netlink.set_brport(plugged.ifindex, locked=0)
     (found,) = [a for a in node.ports.adopt() if a.port.ifindex == plugged.ifindex]
     assert found.problems == ("egress does not run port_out", "it is down", "it is not locked yet")

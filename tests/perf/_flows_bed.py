@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from bascule_agent.bpf import layout
 from bascule_agent.bpf.objects import Objects, ensure, mount_bpffs, unmount_bpffs
 from bascule_agent.netlink import Netlink, create_netns, delete_netns, in_netns, list_netns, quiet_sysctls
 from bascule_agent.ports import PortManager, PortSpec
+from bascule_agent.ports.hooks import PROGRAMS, Hooks
 from bascule_agent.segments import PerVlan
 
 PREFIX = "bp-"
@@ -73,7 +74,7 @@ class FlowBed:
         driver = PerVlan(self.netlink, self.objects)
         segment = Segment("dc1", VLAN, "trunk0", 1500, bridge_mac(self.node, "dc1", VLAN))
         driver.run(plan(Desired((segment,), (TrunkUse("trunk0", None),)), driver.observe()))
-        self.manager = PortManager(self.netlink, self.objects)
+        self.manager, self._hooks = PortManager(self.netlink, self.objects), Hooks(self.netlink)
         self.bridge = self.netlink.link(link_name("b", "dc1", VLAN)).index
         self.ports = [self._guest(at) for at in (0, 1)]
         self.generator = build_generator()
@@ -115,23 +116,21 @@ class FlowBed:
         return Talk(taken, sending / max(1, sent), taking / max(1, taken))
 
     def detach(self) -> None:
-        """Take the filters off both ports, for the path without us."""
-        for at in (0, 1):
-            self._tc("qdisc", "del", "dev", f"hv{at}", "clsact")
-
-    def attach_empty(self, program: int) -> None:
-        """A program in the same places instead of ours."""
+        """Take the programs off both ports, for the path without us."""
         for port in self.ports:
-            for side in ("ingress", "egress"):
-                self.netlink.attach_bpf(port, side, program, "empty")
+            for side in PROGRAMS:
+                self._hooks.detach(port, side)
+
+    def attach_empty(self, programs: Mapping[str, int]) -> None:
+        """Programs with the names of ours in the same places."""
+        for port in self.ports:
+            for side, name in PROGRAMS.items():
+                self._hooks.attach(port, side, programs[name])
 
     def attach(self) -> None:
         """Put them back."""
         for at, port in enumerate(self.ports):
             self.manager.bring_up(PortSpec(port, MACS[at], IPS[at], VLAN, "dc1"), self.bridge)
-
-    def _tc(self, *words: str) -> None:
-        in_netns(self.node, lambda: subprocess.run(["tc", *words], check=True))
 
     def close(self) -> None:
         """Everything this made."""

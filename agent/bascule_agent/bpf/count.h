@@ -15,8 +15,8 @@ BPF_TABLE("hash", struct flow_key, struct flow, flows1, FLOW_ENTRIES);
 BPF_HASH(counters0, struct counter_key, struct counter, 8192);
 BPF_HASH(counters1, struct counter_key, struct counter, 8192);
 // Totals by ifindex and direction: an array is read in place. A link with a higher index is in `counters`.
-BPF_F_TABLE("array", u32, struct counter, totals0, 2 * TOTAL_LINKS, MMAPABLE);
-BPF_F_TABLE("array", u32, struct counter, totals1, 2 * TOTAL_LINKS, MMAPABLE);
+BPF_F_TABLE("array", u32, struct counter, totals0, 2 * NEAR_LINKS, MMAPABLE);
+BPF_F_TABLE("array", u32, struct counter, totals1, 2 * NEAR_LINKS, MMAPABLE);
 BPF_ARRAY(cur, u32, 1);
 BPF_ARRAY(lost, u64, 2);  // 0: counters that found no room, 1: events that found no room
 
@@ -42,7 +42,7 @@ static inline void count_port(u32 ifindex, u16 direction, u16 cause, struct fram
 static inline void count_total(u32 ifindex, u16 direction, struct frame *frame) {
     u32 at = 2 * ifindex + direction;
     struct counter *total = NULL;
-    if (ifindex < TOTAL_LINKS) {
+    if (ifindex < NEAR_LINKS) {
         if (frame->epoch) total = totals1.lookup(&at);
         else total = totals0.lookup(&at);
     }

@@ -14,7 +14,7 @@ from bascule_agent.flows.estimates import CONVERSATION, SEEN
 
 SOURCE = Path(__file__).with_name("port.c")
 FLOW_ENTRIES = 65536
-TOTAL_LINKS = 4096
+NEAR_LINKS = 4096
 PORT_ENTRIES = 1024
 HAS_STAGED = 0x80000000  # in a program's number (policy.h)
 BLOCK_ROWS = 64
@@ -92,6 +92,7 @@ LOG_EVENT = np.dtype(
 )
 LAYOUT = {
     "ports": (_U4, PORT),
+    "ports_near": (_U4, PORT),
     "macs": (np.dtype([("bridge", "<u4"), ("mac", "u1", (6,)), ("vlan", "<u2")]), _U4),
     "trunks": (np.dtype([("ifindex", "<u4"), ("vid", "<u4")]), np.dtype([("stub", "<u4"), ("bridge", "<u4")])),
     "native": (_U4, _U4),
@@ -116,6 +117,6 @@ LAYOUT = {
 
 def defines(flow_entries: int = FLOW_ENTRIES) -> dict[str, int | str]:
     """The -D defines of port.c: every Reason by number, and the sizes of its maps."""
-    names = "TOTAL_LINKS PORT_ENTRIES CONNTRACK_ENTRIES BLOCK_ROWS BLOCKS BLOCK_ENTRIES PREFIX_ENTRIES ESTIMATE_ENTRIES"
+    names = "NEAR_LINKS PORT_ENTRIES CONNTRACK_ENTRIES BLOCK_ROWS BLOCKS BLOCK_ENTRIES PREFIX_ENTRIES ESTIMATE_ENTRIES"
     sizes: dict[str, int | str] = {name: globals()[name] for name in names.split()} | {"FLOW_ENTRIES": flow_entries}
     return {f"R_{reason.name}": int(reason) for reason in Reason} | sizes

@@ -25,6 +25,9 @@ from bascule_agent.bpf import raw
 from bascule_agent.bpf.errors import BpfError
 from bascule_agent.bpf.source import expand
 
+NEAR = "_near"
+"""A hash of numbers may have an array of this name beside it for the low ones: `ports` and `ports_near`. No entry in
+it is all zero bytes. They are read and written as one, under the hash's name."""
 Layout = Mapping[str, tuple[np.dtype[Any], np.dtype[Any]]]
 Defines = Mapping[str, int | str]
 
@@ -101,14 +104,24 @@ class Objects:
         """Sizes and id of a map."""
         return self._infos[name]
 
+    def _near(self, name: str, key: tuple[Any, ...]) -> str:
+        """Where a key's entry stands: in the array beside a hash of numbers, when the number is low enough."""
+        near = name + NEAR
+        return near if near in self._infos and key[0] < self._infos[near].max_entries else name
+
     def get(self, name: str, *key: Any) -> Any:
         """The value (a 0-d record) under a key given field by field, or None."""
+        near = self._near(name, key)
+        if near != name:
+            row = self.view(near)[key[0]]
+            return row.copy() if any(row.tobytes()) else None
         key_dtype, value_dtype = self.layout[name]
         data = raw.lookup(self.maps[name], _row(key_dtype, key), value_dtype.itemsize)
         return None if data is None else np.frombuffer(data, value_dtype)[0]
 
     def put(self, name: str, key: tuple[Any, ...], value: tuple[Any, ...]) -> None:
         """Write one entry, fields in layout order."""
+        name = self._near(name, key)
         key_dtype, value_dtype = self.layout[name]
         try:
             raw.update(self.maps[name], _row(key_dtype, key), _row(value_dtype, value))
@@ -117,12 +130,26 @@ class Objects:
 
     def remove(self, name: str, *key: Any) -> bool:
         """Remove one entry; False when it was not there."""
+        near = self._near(name, key)
+        if near != name:
+            there = self.get(name, *key) is not None
+            raw.update(self.maps[near], _row(self.layout[near][0], key), bytes(self.layout[near][1].itemsize))
+            return there
         return raw.delete(self.maps[name], _row(self.layout[name][0], key))
 
     def rows(self, name: str, *, remove: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
         """A whole hash map as (keys, values); `remove` empties it in the same call."""
         key_dtype, value_dtype = self.layout[name]
-        return raw.batch(self.maps[name], key_dtype, value_dtype, self._infos[name].max_entries, remove=remove)
+        entries = self._infos[name].max_entries
+        keys, values = raw.batch(self.maps[name], key_dtype, value_dtype, entries, remove=remove)
+        if name + NEAR not in self._infos:
+            return keys, values
+        rows = self.view(name + NEAR)
+        near = np.flatnonzero(rows.view("u1").reshape(len(rows), -1).any(axis=1))
+        keys, values = np.concatenate([near.astype(key_dtype), keys]), np.concatenate([rows[near], values])
+        if remove:
+            rows[near] = np.zeros(1, value_dtype)
+        return keys, values
 
     def view(self, name: str) -> NDArray[Any]:
         """An mmapable array map as its values, in place: what is read is the kernel's, what is written too."""

@@ -84,7 +84,7 @@ int port_in(struct __sk_buff *skb) {
     struct flow_key key = {.ifindex = ifindex, .direction = EGRESS};
     struct frame frame = {};
     measure(skb, &frame);
-    struct port *port = ports.lookup(&ifindex);
+    struct port *port = port_of(ifindex);
     u8 tag = untag(skb);
     u8 header = parse(skb, &key, &frame), reason = R_NO_PORT;
     if (port) {
@@ -103,7 +103,7 @@ int port_out(struct __sk_buff *skb) {
     struct flow_key key = {.ifindex = ifindex, .direction = INGRESS};
     struct frame frame = {};
     measure(skb, &frame);
-    struct port *port = ports.lookup(&ifindex);
+    struct port *port = port_of(ifindex);
     u8 header = parse(skb, &key, &frame), reason = R_NO_PORT;
     if (port) {
         key.vlan = port->vlan;

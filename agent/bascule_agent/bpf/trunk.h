@@ -19,7 +19,7 @@ static inline void notice_move(struct __sk_buff *skb, u32 bridge, u16 vlan) {
     u32 *ifindex = macs.lookup(&key);
     if (!ifindex) return;
     u32 index = *ifindex;
-    struct port *port = ports.lookup(&index);
+    struct port *port = port_of(index);
     if (!port || port->state != LIVE) return;
     port->state = STATE_MOVED;
     port->moved = bpf_ktime_get_ns();

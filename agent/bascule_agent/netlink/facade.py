@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import pyroute2
 from pyroute2.netlink.exceptions import NetlinkError as KernelError
@@ -22,6 +22,7 @@ from bascule_agent.netlink.request import Requests
 from bascule_agent.netlink.types import Address, FdbEntry, Link, Neighbour, NetlinkError, PortVlan, Route
 from bascule_agent.netlink.vlans import mac_is_set, read_vlans
 
+T = TypeVar("T")
 _NUD_PERMANENT = 0x80
 _ABSENT = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
 
@@ -298,6 +299,10 @@ class Netlink:
 
     # programs
 
+    def inside(self, call: Callable[[], T]) -> T:
+        """What a call returns that is made in this namespace."""
+        return self._thread.run(call)
+
     def attach_bpf(self, index: int, direction: str, prog_fd: int, name: str) -> BpfFilter:
         """Put a program on one side ("ingress", "egress") of a link, replacing ours in place, and read it back.
 
@@ -305,15 +310,16 @@ class Netlink:
         known by `name`; a filter of another name is never replaced. Raises NetlinkError unless the read-back shows
         exactly one filter.
         """
-        self._refuse_others(index, direction, name)
+        self.refuse_others(index, direction, name)
         with self._told():
             self._filters.attach(index, direction, prog_fd, name)
-        found = self._refuse_others(index, direction, name)
+        found = self.refuse_others(index, direction, name)
         if len(found) != 1:
             raise NetlinkError(f"link {index} {direction} has {len(found)} filters after attaching {name}, not one")
         return found[0]
 
-    def _refuse_others(self, index: int, direction: str, name: str) -> list[BpfFilter]:
+    def refuse_others(self, index: int, direction: str, name: str) -> list[BpfFilter]:
+        """The filters on one side of a link. Raises NetlinkError when one of them is not ours by `name`."""
         found = self.filters(index, direction)
         others = [entry.name or "without a name" for entry in found if entry.name != name]
         if others:

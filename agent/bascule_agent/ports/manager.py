@@ -17,9 +17,8 @@ from bascule.errors import BasculeError
 from bascule_agent.bpf.layout import PortState
 from bascule_agent.bpf.objects import Objects
 from bascule_agent.netlink import Link, Netlink
+from bascule_agent.ports.hooks import PROGRAMS, Hooks
 from bascule_agent.ports.types import Adopted, Port, PortError, PortSpec, ip_bytes, mac_bytes, port_from, reason
-
-PROGRAMS = {"ingress": "port_in", "egress": "port_out"}
 
 
 class PortManager:
@@ -28,6 +27,7 @@ class PortManager:
     def __init__(self, netlink: Netlink, objects: Objects) -> None:
         self._netlink = netlink
         self._objects = objects
+        self._hooks = Hooks(netlink)
 
     def bring_up(self, spec: PortSpec, bridge_index: int) -> Port:
         """Make the link a policed port of the bridge and set it up.
@@ -67,9 +67,10 @@ class PortManager:
 
     def _attach(self, ifindex: int) -> None:
         for direction, program in PROGRAMS.items():
-            found = self._netlink.attach_bpf(ifindex, direction, self._objects.programs[program], program)
-            if found.prog_id != self._objects.program_id(program):
-                raise PortError(f"{program} does not read back", cause=f"program {found.prog_id} is on {direction}")
+            self._hooks.attach(ifindex, direction, self._objects.programs[program])
+            found = self._hooks.ids(ifindex, direction)
+            if found != [self._objects.program_id(program)]:
+                raise PortError(f"{program} does not read back", cause=f"programs {found} are on {direction}")
 
     def _write(self, ifindex: int, nic: tuple[Any, ...], state: PortState, bridge: int, slot: int) -> None:
         self._objects.put("ports", (ifindex,), (*nic, int(state), bridge, slot, 0, 0))
@@ -133,8 +134,8 @@ class PortManager:
                 self._close(ifindex)
                 if link.master == port.bridge:
                     self._netlink.set(ifindex, master=0)
-            for direction, program in PROGRAMS.items():
-                self._netlink.detach_bpf(ifindex, direction, program)
+            for direction in PROGRAMS:
+                self._hooks.detach(ifindex, direction)
         if port is not None:
             self._forget(port)
 
@@ -170,8 +171,7 @@ class PortManager:
             return ["its link is gone"]
         found = []
         for direction, program in PROGRAMS.items():
-            ids = [entry.prog_id for entry in self._netlink.filters(port.ifindex, direction)]
-            if ids != [self._objects.program_id(program)]:
+            if self._hooks.ids(port.ifindex, direction) != [self._objects.program_id(program)]:
                 found.append(f"{direction} does not run {program}")
         if link.master != port.bridge:
             found.append(f"it is not a port of {self._name(port.bridge)}")

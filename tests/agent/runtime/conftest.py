@@ -26,6 +26,7 @@ from bascule.protocol.gen import agent_pb2 as pb
 from bascule.protocol.gen import agent_pb2_grpc as rpc
 from bascule.resources.kubevirt import pod_interface_name
 from bascule.resources.node import network_condition_type
+from bascule_agent.bpf import tcx
 from bascule_agent.bpf.objects import mount_bpffs, unmount_bpffs
 from bascule_agent.netlink import Netlink, NetnsThread, create_netns, delete_netns, in_netns, quiet_sysctls
 from bascule_kube.cluster import Cluster
@@ -263,9 +264,12 @@ def ip_json(*arguments: str) -> list[dict]:
 
 
 def programs(link: str) -> list[tuple[str, int]]:
-    """What tc says is attached: (side, program id)."""
+    """What is attached, on tcx and as tc says: (side, program id)."""
     found = []
     for side in ("ingress", "egress"):
+        index = next(each["ifindex"] for each in ip_json("link") if each["ifname"] == link)
+        ids = in_netns(NODE_NS, lambda index=index, side=side: tcx.programs(index, side))  # type: ignore[misc]
+        found += [(side, number) for number in ids]
         text = subprocess.check_output(["tc", "-n", NODE_NS, "-j", "filter", "show", "dev", link, side])
         found += [(side, f["options"]["prog"]["id"]) for f in json.loads(text) if "prog" in f.get("options", {})]
     return found
