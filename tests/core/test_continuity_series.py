@@ -103,6 +103,18 @@ def test_time_in_which_nobody_asked_is_no_silence() -> None:
     assert (stats.lost, stats.longest_gap_ms) == (1, 895.0)  # the last one before the pause had no answer: it counts
 
 
+def test_answers_without_numbers_are_nobodys_silence() -> None:
+    """ARP: after a stall of 100 ms the queued answers go to the newest probes; the prober itself was late by 20 ms."""
+    ms = 10**6
+    sent = [seq * 5 * ms for seq in range(20)] + [(100 + 15 + seq * 5) * ms for seq in range(40)]
+    replies = [None if 2 <= seq < 10 else tx + ms for seq, tx in enumerate(sent)]
+    # what is still out after the stall is answered last, long after: other probes were answered all the while
+    for seq in range(10, 20):
+        replies[seq] = sent[-1] + (seq - 9) * ms
+    series = [[seq, tx, rx] for seq, (tx, rx) in enumerate(zip(sent, replies, strict=True))]
+    assert 100 <= measure(series, 5.0).longest_gap_ms < 125  # type: ignore[operator]
+
+
 def test_round_trips_before_and_after_the_cut() -> None:
     series = [[k, k * MS, k * MS + (100_000 if k < 10 else 300_000)] for k in range(20)]
     stats = measure(series, 1, cut_ns=10 * MS)

@@ -15,6 +15,7 @@ nanoseconds. Two measures of an outage stand side by side, because they fail dif
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -79,12 +80,15 @@ def _ms(nanoseconds: float) -> float:
 
 
 def _longest_gap(points: list[tuple[int, int | None]], interval_ns: int) -> tuple[int, int]:
+    """The longest time without any reply, and when it began. Whose reply it is does not matter: ARP's answers have no
+    number, so a late one may stand at a probe of another observation."""
     best = (0, points[0][0])
+    replies = sorted(rx for _, rx in points if rx is not None)
     for part in _observations(points, interval_ns):
-        replies = sorted(rx for _, rx in part if rx is not None)
         # A reply can come after the last tx: the end of the observation is whichever is later.
-        instants = [part[0][0], *replies, max(part[-1][0], replies[-1] if replies else 0)]
-        best = max([best, *((b - a, a) for a, b in pairwise(instants))], key=lambda item: item[0])
+        began, ended = part[0][0], max(part[-1][0], *(rx for _, rx in part if rx is not None), 0)
+        within = replies[bisect_right(replies, began) : bisect_left(replies, ended)]
+        best = max([best, *((b - a, a) for a, b in pairwise((began, *within, ended)))], key=lambda item: item[0])
     return best
 
 
