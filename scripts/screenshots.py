@@ -47,7 +47,7 @@ MORE: Keys = {
     "flows-talkers": ("flows", ("2",)),
     "flows-drops": ("flows", ("3",)),
     "flows-arp": ("flows", ("4",)),
-    "flows-detail": ("flows", ("enter",)),
+    "flows-detail": ("flows", ("1", "enter")),
     "policies-detail": ("policies", ("enter",)),
     "policies-form": ("policies", ("down", "down", "e")),
     "policies-yaml": ("policies", ("down", "down", "E")),
