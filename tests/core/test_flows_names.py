@@ -86,6 +86,7 @@ def test_what_has_no_name_says_why():
     assert "an outside host" in told["8.8.8.8"].why
     assert all(not who.known for who in told.values())
     assert names.who("dc1", 110, "", "02:00:00:00:00:09").kind == "mac"
+    assert "our agents ask trunks" in names.who("dc1", 110, "", "02:b5:25:c2:31:6e").why
     assert Names().who("dc1", 110, "8.8.8.8", "").why == "no VM, gateway or NetworkSet known here has it"
 
 

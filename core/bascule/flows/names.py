@@ -52,6 +52,10 @@ class Who:
         return not self.why
 
 
+OURS = "02:b5:"
+"""How the MACs of questions on trunks and of bridges begin (bascule_agent.probes.trunk, bascule.hostplan.names)."""
+
+
 class Names:
     """Lookup of peers; immutable once made, so a viewer swaps one for the next."""
 
@@ -148,6 +152,9 @@ class Names:
 def _by_mac(network: str, vlan: int, mac: str) -> Who:
     if int(mac[:2] or "0", 16) & 1:
         return Who(mac, "group", why="a group address belongs to nobody")
+    if mac.lower().startswith(OURS):
+        why = "our agents ask trunks from MACs like this; the answers are flooded to every port of the VLAN"
+        return Who(mac, "mac", why=why)
     return Who(mac, "mac", why=f"no port on {network or 'this network'}/{vlan} has this MAC, and the frame no address")
 
 
