@@ -78,9 +78,7 @@ def test_ten_moves_in_a_row(lab: Lab) -> None:
     home = lab.node_of("web-1")
     away = next(n for n in ("node1", "node2", "node3") if n != home)
     for number in range(MOVES):
-        # how long the silence may be is for make bench, on a quiet machine
-        words = ("-o", "json", "vms", "move", "web-1", "--to", (away, home)[number % 2], "--max-gap", "10")
-        record = lab.cli(*words).json
+        record = lab.cli("-o", "json", "vms", "move", "web-1", "--to", (away, home)[number % 2]).json
         check_record(record)
         icmp = icmp_from_gateway(record)
         qemu = record["qemu"]
@@ -104,7 +102,7 @@ def test_a_planted_block_is_found_in_a_record(lab: Lab) -> None:
     target = next(n for n in ("node1", "node2", "node3") if n != lab.node_of(vm))
     result: list[Any] = []
 
-    def go() -> None:  # any exit code: what is judged here is the series, not the move
+    def go() -> None:  # judged below, where a failure is this test's
         result.append(lab.cli("-o", "json", "vms", "move", vm, "--to", target, check=None))
 
     thread = threading.Thread(target=go)
@@ -118,6 +116,6 @@ def test_a_planted_block_is_found_in_a_record(lab: Lab) -> None:
     entry = until("the VM has moved", moved)
     block = block_port(entry["netns"], entry["interface"], 150)
     thread.join()
-    assert result[0].out, result[0].err
+    assert result[0].code == 0, f"{result[0].err}\n{result[0].out[-2000:]}"
     series = icmp_from_gateway(result[0].json)["series"]
     assert abs(measure(series, 5.0).lost_window_ms - block.milliseconds) <= one_probe(series)

@@ -20,7 +20,7 @@ from bascule_agent.bpf import layout, tcx
 from bascule_agent.bpf.flows_map import Drained, swap_and_drain
 from bascule_agent.bpf.objects import Objects, ensure, source_hash
 from bascule_agent.errors import AgentError
-from bascule_agent.netlink import Netlink, NetlinkError, in_netns
+from bascule_agent.netlink import Netlink, NetlinkError
 
 log = logging.getLogger("bascule_agent")
 
@@ -82,7 +82,7 @@ class Counting:
         try:
             for side, name in PROGRAMS.items():
                 attach = partial(tcx.attach, index, side, self._objects.programs[name])
-                fds.append(in_netns(self._netlink.netns, attach))
+                fds.append(self._netlink.inside(attach))
         except OSError as error:
             for fd in fds:
                 os.close(fd)

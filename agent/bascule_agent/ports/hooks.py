@@ -35,7 +35,7 @@ class Hooks:
             if others:
                 raise NetlinkError(
                     f"link {index} {side} has another owner's program: {', '.join(others)}",
-                    fix="look at `bpftool net` and have its owner take it off",
+                    fix="have its owner take it off; `bpftool net` names it from version 7.2 on, `tc` does not",
                 )
             if raw.prog_info(prog_fd).id not in [info.id for _, info in found]:
                 with self._told(f"attach {name} to link {index} {side}"):

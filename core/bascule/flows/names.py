@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from bascule.flows.surroundings import AddressSet, Gateway, Surroundings, gateways_of
+from bascule.hostplan.names import OURS
 
 __all__ = ["Gateway", "Names", "PortId", "Who", "gateways_of"]
 
@@ -50,10 +51,6 @@ class Who:
     def known(self) -> bool:
         """Whether something named it."""
         return not self.why
-
-
-OURS = "02:b5:"
-"""How the MACs of questions on trunks and of bridges begin (bascule_agent.probes.trunk, bascule.hostplan.names)."""
 
 
 class Names:

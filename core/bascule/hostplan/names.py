@@ -18,6 +18,8 @@ Role = Literal["b", "s", "x"]
 NAME_MAX = 15  # IFNAMSIZ is 16 with the closing NUL
 ALL = "all"
 ALIAS_MAX = 255  # IFALIASZ is 256 with the closing NUL
+OURS = "02:b5:"
+"""How our bridges' MACs begin, and those that the agents ask trunks from (bascule_agent.probes.trunk)."""
 _ALIAS = re.compile(r"bascule:([bsx]):([^/]+)/(all|[1-9][0-9]{0,3})")
 _INDEX = re.compile(r"if([1-9][0-9]{0,9})")
 KINDS: dict[Role, str] = {"b": "bridge", "s": "veth", "x": "veth"}
@@ -59,7 +61,7 @@ def parse_alias(text: str) -> Owner | None:
 @functools.lru_cache(maxsize=8192)
 def bridge_mac(node: str, network: str, vid: int) -> str:
     """A pinned, locally administered MAC: without one a bridge takes its ports' lowest and changes as they come."""
-    return "02:b5:" + _digest(f"{node}/{network}/{vid}")[:4].hex(":")
+    return OURS + _digest(f"{node}/{network}/{vid}")[:4].hex(":")
 
 
 def index_name(index: int) -> str:
